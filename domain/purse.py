@@ -1,0 +1,107 @@
+"""A purse on a card: its windows (slots), the centre's word on them (entitlement), and what is left in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.identity import CardId, PurseNumber, SlotFile
+from domain.money import Cents, not_negative
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One window of a purse: what the centre signed about one value file of the card.
+
+    Attributes:
+        file: the value file, 1 to 8.
+        purse: number of the purse.
+        limit: value in cents that the spent counter may reach inside the window.
+        floor: spent counter known to the centre, in cents; a card below it is not genuine.
+        loaded: value the file started with at issuing, in cents; never changes.
+        start: first instant of the window (inclusive).
+        end: first instant after the window (exclusive), or ``None`` for a purse without end.
+    """
+
+    file: SlotFile
+    purse: PurseNumber
+    limit: Cents
+    floor: Cents
+    loaded: Cents
+    start: datetime
+    end: datetime | None
+
+    def spent(self, value: Cents) -> Cents:
+        """What the slot has paid since issuing, in cents, from the value read on the card."""
+        return self.loaded - value
+
+    def available(self, value: Cents) -> Cents:
+        """What the slot may still pay, in cents; never below zero."""
+        return not_negative(Cents(min(value, self.limit - self.spent(value))))
+
+    def is_open(self, t_lo: datetime, t_late: datetime) -> bool:
+        """Open from when the latest time reaches its start until the earliest time passes its end."""
+        return t_late >= self.start and (self.end is None or t_lo < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """The centre's signed word on how far each slot of a card may go.
+
+    Attributes:
+        key_id: which of the centre's entitlement keys signed it.
+        card: the card it is for.
+        epoch: of the centre; a restored centre starts a new one.
+        seq: counted per card from 1.
+        issued_at: whole seconds UTC.
+        valid_until: whole seconds UTC, at most 40 days later.
+        rules_version: the rule set its purse numbers need.
+        mark: the card's transaction counter up to which the centre knows all.
+        void_allowance: greatest sum of slips not yet known to the centre, in cents.
+        slots: in file order, at most eight.
+        unconfirmed: files whose counter the centre wants reported.
+    """
+
+    key_id: int
+    card: CardId
+    epoch: int
+    seq: int
+    issued_at: datetime
+    valid_until: datetime
+    rules_version: int
+    mark: int
+    void_allowance: Cents
+    slots: tuple[Slot, ...]
+    unconfirmed: frozenset[SlotFile] = frozenset()
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Of two entitlements of a card the one with the greater number counts."""
+        return (self.epoch, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the card itself says: its transaction counter and the values of the slots read.
+
+    Attributes:
+        tmc: transaction counter of the card, 0 before the first payment.
+        values: cents left in each value file read.
+    """
+
+    tmc: int
+    values: Mapping[SlotFile, Cents]
+
+
+def slots_to_read(entitlement: Entitlement, t_lo: datetime, t_late: datetime) -> tuple[SlotFile, ...]:
+    """Files whose value a tap reads: the open slots (three at most) and the unconfirmed ones, in file order."""
+    wanted = {slot.file for slot in open_slots(entitlement, t_lo, t_late)} | entitlement.unconfirmed
+    return tuple(sorted(wanted))
+
+
+def open_slots(entitlement: Entitlement, t_lo: datetime, t_late: datetime) -> tuple[Slot, ...]:
+    """The open slots in order of use (soonest to lapse first, then file order), three at most."""
+    is_open = [slot for slot in entitlement.slots if slot.is_open(t_lo, t_late)]
+    ordered = sorted(is_open, key=lambda slot: (slot.end is None, slot.end or slot.start, slot.file))
+    return tuple(ordered[:3])

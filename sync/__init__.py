@@ -1,0 +1,1 @@
+"""What terminal and centre share: record and batch formats, signing, verification, the uploader. Knows no device."""

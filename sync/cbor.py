@@ -1,0 +1,150 @@
+"""Deterministic CBOR (RFC 8949 §4.2.1), the only door to cbor2: whole numbers, bytes, text, lists, maps,
+true/false/null.
+
+No floats, no tags, no indefinite lengths, depth 4 at most. Map keys are non-negative whole numbers, where bytewise
+order
+and the older length-first order agree. What is read is encoded again and must give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Final, cast
+
+import cbor2
+
+from sync.errors import Malformed
+
+MOST_DEPTH: Final = 4
+Value = int | bytes | str | bool | None | list["Value"] | dict[int, "Value"]
+Map = dict[int, Value]
+
+
+def encode(value: Value, depth: int = MOST_DEPTH) -> bytes:
+    """One value as deterministic CBOR.
+
+    Raises:
+        Malformed: for a float, a negative or text map key, or more than ``depth`` levels.
+    """
+    _check(value, depth)
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(data: bytes, max_size_b: int, depth: int = MOST_DEPTH) -> Value:
+    """The one value that ``data`` is.
+
+    Raises:
+        Malformed: too long, not deterministic, of a type we never write, or followed by more bytes.
+    """
+    if len(data) > max_size_b:
+        raise Malformed(f"{len(data)} bytes where at most {max_size_b} are read")
+    value = _load(BytesIO(data))
+    if encode(value, depth) != data:
+        raise Malformed("not the deterministic encoding of its content")
+    return value
+
+
+def decode_map(data: bytes, max_size_b: int, depth: int = MOST_DEPTH) -> Map:
+    """As ``decode``, for a map."""
+    value = decode(data, max_size_b, depth)
+    if not isinstance(value, dict):
+        raise Malformed("not a map")
+    return value
+
+
+def sequence(items: list[bytes]) -> bytes:
+    """A CBOR sequence (RFC 8742) of items already encoded."""
+    return b"".join(items)
+
+
+def split_sequence(data: bytes, max_size_b: int, max_items: int) -> Iterator[bytes]:
+    """The encoded items of a CBOR sequence, each checked to be deterministic.
+
+    Raises:
+        Malformed: too long, too many, cut short, or not deterministic.
+    """
+    if len(data) > max_size_b:
+        raise Malformed(f"{len(data)} bytes where at most {max_size_b} are read")
+    stream, count = BytesIO(data), 0
+    while (start := stream.tell()) < len(data):
+        count += 1
+        if count > max_items:
+            raise Malformed(f"more than {max_items} items")
+        value = _load(stream)
+        item = data[start : stream.tell()]
+        if encode(value) != item:
+            raise Malformed(f"item {count} is not the deterministic encoding of its content")
+        yield item
+
+
+def _load(stream: BytesIO) -> Value:
+    try:
+        return cast(Value, cbor2.CBORDecoder(stream, read_size=1).decode())
+    except (
+        cbor2.CBORDecodeError,
+        ValueError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+        TypeError,
+    ) as fault:
+        raise Malformed(f"not CBOR: {type(fault).__name__}") from None
+
+
+def _check(value: object, depth: int) -> None:
+    if isinstance(value, list | dict):
+        if depth == 0:
+            raise Malformed("nested too deep")
+        if isinstance(value, dict):
+            _check_keys(value)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth - 1)
+    elif not (value is None or isinstance(value, int | bytes | str)):
+        raise Malformed(f"{type(value).__name__} is not written")
+
+
+def _check_keys(value: dict[object, object]) -> None:
+    for key in value:
+        if type(key) is not int or key < 0:
+            raise Malformed("map keys are whole numbers from 0")
+
+
+def take_int(fields: Map, key: int, most: int = 2**63 - 1) -> int:
+    """The whole number under ``key``, 0 to ``most``; Malformed otherwise."""
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise Malformed(f"field {key} is not a whole number from 0 to {most}")
+    return value
+
+
+def take_bytes(fields: Map, key: int, size_b: int | None = None, most_b: int = 65_536) -> bytes:
+    """The bytes under ``key``, of exactly ``size_b`` or at most ``most_b``; Malformed otherwise."""
+    value = fields.get(key)
+    if not isinstance(value, bytes) or len(value) > most_b or (size_b is not None and len(value) != size_b):
+        raise Malformed(f"field {key} is not the bytes it should be")
+    return value
+
+
+def take_text(fields: Map, key: int, most: int = 200) -> str:
+    """The text under ``key``, at most ``most`` characters; Malformed otherwise."""
+    value = fields.get(key)
+    if not isinstance(value, str) or len(value) > most:
+        raise Malformed(f"field {key} is not a text of at most {most} characters")
+    return value
+
+
+def take_list(fields: Map, key: int, most: int = 10_000) -> list[Value]:
+    """The list under ``key``, at most ``most`` items; Malformed otherwise."""
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) > most:
+        raise Malformed(f"field {key} is not a list of at most {most} items")
+    return value
+
+
+def take_map(fields: Map, key: int) -> Map:
+    """The map under ``key``; Malformed otherwise."""
+    value = fields.get(key)
+    if not isinstance(value, dict):
+        raise Malformed(f"field {key} is not a map")
+    return value

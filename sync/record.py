@@ -1,0 +1,210 @@
+"""The signed record of a journal: an envelope with chain, number and time, and a body by type (docs/formats/record.md).
+
+The envelope is version 1. A body carries its own version under key 0; those of this program are version 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from domain.identity import TerminalId
+from sync.cbor import Map, decode_map, encode, take_bytes, take_int, take_map, take_text
+from sync.cose import ContentType, Sign1, open1, sign1, verify1
+from sync.crypto import PublicKey, sha256
+from sync.errors import UnknownVersion
+
+MOST_RECORD_B: Final = 4_096
+ENVELOPE_VERSION: Final = 1
+BODY_VERSION: Final = 0
+
+
+class RecordType(IntEnum):
+    """What a record tells; numbers are never reused. One unknown to the centre is kept in quarantine."""
+
+    PAYMENT = 1
+    VOID = 2
+    REFUND = 3
+    REFUSAL = 4
+    CARD_SEEN = 5
+    IN_DOUBT = 6
+    RESOLUTION = 7
+    CLOSING = 8
+    BOOT = 9
+    CLOCK = 10
+    OPERATOR = 11
+    CONFIGURATION = 12
+    LIST_IMPORT = 13
+    ACKNOWLEDGEMENT = 14
+    EPOCH_START = 15
+    TRAINING = 16
+
+
+class Field:
+    """Keys of the envelope."""
+
+    VERSION, TYPE, TERMINAL, EPOCH, SEQ, PREV = 0, 1, 2, 3, 4, 5
+    BOOT, BOOTTIME_NS, WALL, WALL_SOURCE, T_LO, T_LATE = 6, 7, 8, 9, 10, 11
+    RULES_VERSION, HOT_LIST_VERSION, SOFTWARE, CASHIER = 12, 13, 14, 15
+    PERPETUAL_NET, PERPETUAL_ABSOLUTE = 16, 17
+    BODY = 20
+
+
+class Pay:
+    """Keys of the body of PAYMENT and IN_DOUBT. In doubt there is no TMC or TMV yet; TMC_EXPECTED always stands."""
+
+    VERSION = 0
+    CARD = 1  # card id, 8 B
+    TMC, TMV = 2, 3  # of this transaction: the card's proof (TMV 8 B)
+    TMI = 4  # bytes the proof is over, verbatim
+    TMC_BEFORE, TMV_BEFORE = 5, 6  # read at the start of the tap: the proof of the card's transaction before
+    NEWEST_LOG = 7  # newest log record read, 32 B, or null
+    OWN_LOG = 8  # log record written, 32 B
+    VALUES = 9  # [[file, value in cents before]] of every slot read
+    DEBITS = 10  # [[file, cents]]
+    ENTITLEMENT = 11  # [epoch, seq]
+    ENTITLEMENT_WRITTEN = 12  # whether this transaction wrote it on the card
+    LINES = 13  # [[family, price, typed 0/1, paid, reason or 0]]
+    REST = 14  # cents paid otherwise
+    CAMPAIGN = 15  # "none"
+    MERCHANT_VERSION = 16
+    LISTS_AGE_DAYS = 17
+    PAID_HERE_TODAY = 18  # cents by this card at this terminal before
+    UID = 19  # 7 B
+    TMC_EXPECTED = 20
+
+
+class Resolve:
+    """Keys of the body of RESOLUTION."""
+
+    VERSION, DOUBT_SEQ, OUTCOME = 0, 1, 2  # outcome: see Outcome
+    CARD, TMC_READ, TMV_READ = 3, 4, 5
+    LOGS = 6  # log records read, newest first, 32 B each
+    AMOUNT = 7  # cents of the payment in doubt
+
+
+class Refuse:
+    """Keys of the body of REFUSAL: nothing was debited."""
+
+    VERSION, CARD, REASON, PRICE, PAYABLE = 0, 1, 2, 3, 4  # CARD null when unknown
+    TMC_READ, TMV_READ, NEWEST_LOG, VALUES = 5, 6, 7, 8
+
+
+class Outcome(IntEnum):
+    """How a doubt ended."""
+
+    CONFIRMED = 1
+    CANCELLED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What stands around every body.
+
+    Attributes:
+        prev: SHA-256 of the whole record before; of the terminal's certificate for seq 1.
+        boot: number of this boot.
+        boottime_ns: CLOCK_BOOTTIME, nanoseconds since it.
+        wall, t_lo, t_late: seconds since 1970.
+        wall_source: 0 unknown, 1 hardware clock, 2 network, 3 operator.
+        perpetual_net: all payments less voids and refunds of this terminal since enrolment, cents, this record
+        included.
+        perpetual_absolute: the same with every amount counted positive.
+    """
+
+    type: int
+    terminal: TerminalId
+    epoch: int
+    seq: int
+    prev: bytes
+    boot: int
+    boottime_ns: int
+    wall: int
+    wall_source: int
+    t_lo: int
+    t_late: int
+    rules_version: int
+    hot_list_version: int
+    software: str
+    cashier: int
+    perpetual_net: int
+    perpetual_absolute: int
+    body: Map
+
+
+def seal_record(envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
+    """The record as it is stored, chained and sent: COSE_Sign1, at most 4 KiB. The key id is the terminal id."""
+    fields: Map = {
+        Field.VERSION: ENVELOPE_VERSION,
+        Field.TYPE: envelope.type,
+        Field.TERMINAL: envelope.terminal,
+        Field.EPOCH: envelope.epoch,
+        Field.SEQ: envelope.seq,
+        Field.PREV: envelope.prev,
+        Field.BOOT: envelope.boot,
+        Field.BOOTTIME_NS: envelope.boottime_ns,
+        Field.WALL: envelope.wall,
+        Field.WALL_SOURCE: envelope.wall_source,
+        Field.T_LO: envelope.t_lo,
+        Field.T_LATE: envelope.t_late,
+        Field.RULES_VERSION: envelope.rules_version,
+        Field.HOT_LIST_VERSION: envelope.hot_list_version,
+        Field.SOFTWARE: envelope.software,
+        Field.CASHIER: envelope.cashier,
+        Field.PERPETUAL_NET: envelope.perpetual_net,
+        Field.PERPETUAL_ABSOLUTE: envelope.perpetual_absolute,
+        Field.BODY: envelope.body,
+    }
+    record = sign1(ContentType.RECORD, envelope.terminal, encode(fields), sign)
+    assert len(record) <= MOST_RECORD_B, "the greatest record a basket of 40 lines makes fits"
+    return record
+
+
+def open_record(record: bytes) -> tuple[Sign1, Envelope]:
+    """The envelope of a record, its signature not yet verified.
+
+    Raises:
+        Malformed: no version of ours wrote it.
+        UnknownVersion: an envelope this program does not know.
+    """
+    signed = open1(record, MOST_RECORD_B)
+    if signed.content_type != ContentType.RECORD:
+        raise UnknownVersion(f"{signed.content_type} where a record is read")
+    return signed, _envelope_of(decode_map(signed.payload, MOST_RECORD_B))
+
+
+def verify_record(signed: Sign1, key: PublicKey) -> None:
+    """Nothing when the terminal's key signed it; BadSignature otherwise."""
+    verify1(signed, ContentType.RECORD, key)
+
+
+def record_hash(record: bytes) -> bytes:
+    """32 bytes: what the next record names as ``prev``."""
+    return sha256(record)
+
+
+def _envelope_of(fields: Map) -> Envelope:
+    if take_int(fields, Field.VERSION) != ENVELOPE_VERSION:
+        raise UnknownVersion("record envelope of an unknown version")
+    return Envelope(
+        type=take_int(fields, Field.TYPE),
+        terminal=TerminalId(take_bytes(fields, Field.TERMINAL, 8)),
+        epoch=take_int(fields, Field.EPOCH),
+        seq=take_int(fields, Field.SEQ, 0xFFFFFF),
+        prev=take_bytes(fields, Field.PREV, 32),
+        boot=take_int(fields, Field.BOOT),
+        boottime_ns=take_int(fields, Field.BOOTTIME_NS),
+        wall=take_int(fields, Field.WALL),
+        wall_source=take_int(fields, Field.WALL_SOURCE),
+        t_lo=take_int(fields, Field.T_LO),
+        t_late=take_int(fields, Field.T_LATE),
+        rules_version=take_int(fields, Field.RULES_VERSION),
+        hot_list_version=take_int(fields, Field.HOT_LIST_VERSION),
+        software=take_text(fields, Field.SOFTWARE, 40),
+        cashier=take_int(fields, Field.CASHIER),
+        perpetual_net=take_int(fields, Field.PERPETUAL_NET),
+        perpetual_absolute=take_int(fields, Field.PERPETUAL_ABSOLUTE),
+        body=take_map(fields, Field.BODY),
+    )
