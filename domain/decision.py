@@ -62,6 +62,7 @@ class CardFacts:
         counters: read from the card under its key.
         newest: newest log record read, or ``None`` where unreadable.
         is_in_doubt: whether an earlier payment of this card is still unresolved after recovery.
+        no_entitlement: why there is none, where there is none.
     """
 
     card: CardId
@@ -71,6 +72,7 @@ class CardFacts:
     counters: Counters
     newest: LogRecord | None
     is_in_doubt: bool = False
+    no_entitlement: Reason = Reason.ENTITLEMENT_MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Rea
     if card.is_in_doubt:
         return Reason.PAYMENT_IN_DOUBT
     if card.entitlement is None:
-        return Reason.ENTITLEMENT_MISSING
+        return card.no_entitlement
     if stall.t_late >= card.entitlement.valid_until:
         return Reason.ENTITLEMENT_EXPIRED
     if not _is_genuine(card.entitlement, card.counters):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 
 class Cents(int):
@@ -34,6 +34,14 @@ class Cents(int):
 
     def __neg__(self) -> Cents:
         return Cents(-int(self))
+
+    def __mul__(self, count: int) -> Cents:
+        return Cents(int(self) * int(_amount(count)))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: object) -> NoReturn:
+        raise TypeError("money is shared out in whole cents: use // and say where the rest goes")
 
     def __repr__(self) -> str:
         return f"Cents({int(self)})"

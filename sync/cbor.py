@@ -78,6 +78,27 @@ def split_sequence(data: bytes, max_size_b: int, max_items: int) -> Iterator[byt
         yield item
 
 
+def whole_items(data: bytes, max_items: int) -> tuple[list[bytes], str | None]:
+    """The whole items at the start of a CBOR sequence, and what is wrong behind them (``None``: nothing).
+
+    For what may have been cut on its way: every item stands for itself, so those that arrived are worth keeping.
+
+    Raises:
+        Malformed: more than ``max_items``.
+    """
+    items: list[bytes] = []
+    parts = split_sequence(data, len(data), max_items)
+    while True:
+        try:
+            items.append(next(parts))
+        except StopIteration:
+            return items, None
+        except Malformed as damage:
+            if len(items) == max_items:
+                raise
+            return items, str(damage)
+
+
 def _load(stream: BytesIO) -> Value:
     try:
         return cast(Value, cbor2.CBORDecoder(stream, read_size=1).decode())

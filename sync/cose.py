@@ -30,6 +30,8 @@ class ContentType:
     HOT_LIST = "panier/hot-list/1"
     CARD_KEYS = "panier/card-keys/1"
     CENTRE_KEYS = "panier/centre-keys/1"
+    ENTITLEMENTS = "panier/entitlements/1"
+    ENROLMENT = "panier/enrolment/1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,6 +351,7 @@ class TimeAnchor:
     powered_before_ns: int = 0  # powered time of the boots that ended since
     market_boots: int = 0  # boots since that followed a closing
     other_boots: int = 0
+    wall_error_s: int = 0  # wall clock minus centre time at the anchor, seconds
 
 
 class TimeKeeper(Protocol):

@@ -1,0 +1,438 @@
+"""The till: one synchronous core, ``Till.handle(event) -> events``. Screen, ``--json`` and simulations loop around it.
+
+It never waits for a person and never calls back. What it is waiting for is a value (``Standing``); every event is
+answered in every standing. A fault of the world becomes an event; a bug is an assertion, and the program stops and
+recovers from its journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from domain.decision import Announcement, announce, day_total_by_age
+from domain.identity import CardId
+from domain.money import ZERO, Cents, total
+from domain.purse import open_slots
+from domain.reason import Reason
+from sync.record import Outcome, Pay, RecordType, Resolve
+from terminal import events as say
+from terminal.errors import (
+    CardFault,
+    CardMisbehaves,
+    JournalFault,
+    NotOurCard,
+    ReaderFault,
+    ReaderStuck,
+    TooManyCards,
+    WrongKey,
+)
+from terminal.ports import Draft, Presence, SeenState, Signal
+from terminal.standing import (
+    AwaitingCard,
+    BalanceAsked,
+    Halted,
+    Idle,
+    Sale,
+    SplitOffered,
+    Standing,
+    ToBeSeen,
+    ToConfirm,
+    TwiceAsked,
+    Verifying,
+)
+from terminal.stops import rolled_back, why_stopped
+from terminal.tap import (
+    Debited,
+    Declined,
+    LeftInDoubt,
+    RolledBack,
+    Solved,
+    TapResult,
+    World,
+    WouldPayLess,
+    clocks_now,
+    doubt_from,
+    lists_age_days,
+    look,
+    met,
+    pay,
+    recover,
+    stamp_now,
+)
+
+SPLIT_STANDS_S: Final = 60
+TWICE_WITHIN_S: Final = 60
+GUARANTEED_UP_TO: Final = Cents(5_000)
+Outwards = tuple[say.Outward, ...]
+
+
+class Till:
+    """The core of one terminal.
+
+    Args:
+        world: its ports; nothing is opened here.
+        phone: shown when the till must stop.
+    """
+
+    def __init__(self, world: World, phone: str = "") -> None:
+        self._world = world
+        self._phone = phone
+        self._standing: Standing = Idle()
+        self._lying: Presence | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What the till waits for."""
+        return self._standing
+
+    def start(self) -> Outwards:
+        """First words after a start: end what a power cut left open, then show the last outcome not yet seen."""
+        try:
+            left = self._world.journal.open_intent_left()
+            if left is not None:
+                doubt_from(self._world, left)
+            stamp = stamp_now(self._world, clocks_now(self._world))
+            self._world.journal.append(Draft(RecordType.BOOT, {0: 0}, stamp))
+            return (*self._show_unseen(), *self._update_needed())
+        except JournalFault as fault:
+            return self._halt(fault)
+
+    def handle(self, event: say.Inward) -> Outwards:
+        """The answer to one event: what to show, in order; nothing when it changes nothing."""
+        if isinstance(self._standing, Halted):
+            return (self._standing.stopped,) if isinstance(event, say.Sell | say.CardPresented) else ()
+        try:
+            return self._handle(event)
+        except JournalFault as fault:
+            return self._halt(fault)
+
+    def _handle(self, event: say.Inward) -> Outwards:
+        match event:
+            case say.Sell():
+                return self._sell(event)
+            case say.AskBalance():
+                return self._ask_balance(event.sale)
+            case say.CardPresented():
+                self._lying = event.presence
+                return self._card_laid_down()
+            case say.CardRemoved():
+                return self._card_lifted(event.presence)
+            case say.CardsClash():
+                return (say.OneCardOnly(self._sale_number()),) if self._sale_number() else ()
+            case say.Accept():
+                return self._accept()
+            case say.Back():
+                return self._back()
+            case say.Tick():
+                return self._tick()
+            case say.ListsChanged():
+                return self._update_needed()
+            case say.ReaderCame():
+                return (say.ReaderIsBack(),)
+            case say.ReaderWent():
+                self._lying = None
+                return (say.ReaderAway(event.is_stuck),)
+
+    # --- what the cashier asks ---------------------------------------------------------------------------------------
+
+    def _sell(self, event: say.Sell) -> Outwards:
+        if isinstance(self._standing, Verifying | ToBeSeen):
+            return self._still_standing()
+        rules, merchant = self._world.lists.rules(), self._world.lists.merchant()
+        sale = Sale(event.sale, event.basket, announce(event.basket, rules, merchant))
+        if sale.announced.asked <= 0:
+            self._standing = Idle()
+            return (say.PaysNothing(sale.sale, sale.announced.rest, _first_reason(sale.announced)),)
+        if sale.announced.asked > rules.ceilings.confirm:
+            self._standing = ToConfirm(sale)
+            return (say.ConfirmAmount(sale.sale, sale.announced.asked),)
+        return self._await_card(sale)
+
+    def _await_card(self, sale: Sale, paid_twice_by: CardId | None = None) -> Outwards:
+        self._standing = AwaitingCard(sale, paid_twice_by)
+        announced = sale.announced
+        shown = say.PresentCard(sale.sale, announced.asked, announced.rest, announced.lines)
+        if self._lying is None:
+            return (shown,)
+        return (shown, *self._card_laid_down())
+
+    def _ask_balance(self, sale: int) -> Outwards:
+        if not isinstance(self._standing, Idle):
+            return self._still_standing()
+        self._standing = BalanceAsked(sale)
+        return self._card_laid_down() if self._lying else ()
+
+    def _accept(self) -> Outwards:
+        match self._standing:
+            case ToConfirm(sale):
+                return self._await_card(sale)
+            case TwiceAsked(sale, card):
+                return self._await_card(sale, card)
+            case SplitOffered() as offer:
+                self._standing = SplitOffered(offer.sale, offer.card, offer.by_card, offer.until_ns, is_accepted=True)
+                return self._card_laid_down() if self._lying else ()
+            case ToBeSeen(seq):
+                self._world.journal.acknowledge(seq, stamp_now(self._world, clocks_now(self._world)))
+                self._standing = Idle()
+                return (say.Ready(),)
+            case _:
+                return ()
+
+    def _back(self) -> Outwards:
+        match self._standing:
+            case ToBeSeen():
+                return ()
+            case Verifying(sale, _, amount, seq):
+                self._standing = ToBeSeen(seq)
+                return (say.InVerification(sale.sale, amount, amount <= GUARANTEED_UP_TO),)
+            case _:
+                self._standing = Idle()
+                return (say.Ready(),)
+
+    def _tick(self) -> Outwards:
+        offer = self._standing
+        if isinstance(offer, SplitOffered) and self._world.clock.now().boottime_ns > offer.until_ns:
+            self._standing = Idle()
+            return (say.Ready(),)
+        return ()
+
+    # --- what the card brings ----------------------------------------------------------------------------------------
+
+    def _card_laid_down(self) -> Outwards:
+        presence = self._lying
+        assert presence is not None
+        match self._standing:
+            case Idle() | ToBeSeen() | ToConfirm() | TwiceAsked():
+                return self._recover_quietly(presence)
+            case BalanceAsked(sale):
+                return self._show_balance(presence, sale)
+            case AwaitingCard(sale, paid_twice_by):
+                return self._tap(presence, sale, paid_twice_by=paid_twice_by)
+            case SplitOffered(is_accepted=True) as offer:
+                return self._tap(presence, offer.sale, offer=offer)
+            case SplitOffered():
+                return ()
+            case Verifying() as verifying:
+                return self._verify(presence, verifying)
+            case Halted():
+                return ()
+
+    def _card_lifted(self, presence: Presence) -> Outwards:
+        if self._lying is not None and self._lying.reader == presence.reader:
+            self._lying = None
+        return ()
+
+    def _recover_quietly(self, presence: Presence) -> Outwards:
+        """A card laid down outside a sale ends its doubts and is left alone otherwise."""
+        if not self._world.journal.doubts():
+            return ()
+        try:
+            with met(self._world, presence) as (contact, ref):
+                return () if isinstance(ref, Reason) else _told(recover(self._world, contact, ref))
+        except (CardFault, ReaderFault):
+            return ()
+
+    def _verify(self, presence: Presence, verifying: Verifying) -> Outwards:
+        sale = verifying.sale
+        card: CardId | None = None
+        solved: tuple[Solved, ...] = ()
+        try:
+            with met(self._world, presence) as (contact, ref):
+                if not isinstance(ref, Reason):
+                    card, solved = ref.card, recover(self._world, contact, ref)
+        except (CardFault, ReaderFault) as fault:
+            return (say.PutSameBack(sale.sale, verifying.amount), *_reader_words(fault))
+        ours = next((item for item in solved if item.doubt.seq == verifying.seq), None)
+        told = _told(item for item in solved if item is not ours)
+        if ours is None:
+            return (*told, *self._other_card_while_verifying(verifying, card))
+        if ours.outcome is Outcome.CONFIRMED:
+            return (*told, *self._paid_after_all(sale, ours))
+        self._standing = verifying.offer or AwaitingCard(sale, paid_twice_by=verifying.card)
+        return (*told, *self._card_laid_down())
+
+    def _other_card_while_verifying(self, verifying: Verifying, card: CardId | None) -> Outwards:
+        if card == verifying.card:  # its log no longer tells: the centre will
+            self._standing = ToBeSeen(verifying.seq)
+            amount = verifying.amount
+            return (say.InVerification(verifying.sale.sale, amount, amount <= GUARANTEED_UP_TO),)
+        return (say.PutSameBack(verifying.sale.sale, verifying.amount),)
+
+    def _paid_after_all(self, sale: Sale, solved: Solved) -> Outwards:
+        self._standing = Idle()
+        self._signal(Signal.PAID)
+        rest = sale.basket.price - solved.doubt.amount
+        return (say.Paid(sale.sale, solved.doubt.amount, rest, solved.durable),)
+
+    def _tap(
+        self,
+        presence: Presence,
+        sale: Sale,
+        *,
+        paid_twice_by: CardId | None = None,
+        offer: SplitOffered | None = None,
+    ) -> Outwards:
+        told: Outwards = ()
+        try:
+            with met(self._world, presence) as (contact, ref):
+                if isinstance(ref, Reason):
+                    return self._declined(sale, ref)
+                told = _told(recover(self._world, contact, ref))
+                if ref.card != paid_twice_by and offer is None and self._paid_the_same(ref.card, sale):
+                    return (*told, *self._ask_twice(sale, ref.card))
+                result = pay(self._world, contact, ref, sale.basket, offer.by_card if offer else None)
+        except (CardFault, ReaderFault) as fault:
+            return (*told, *self._interrupted(sale, fault))
+        return (*told, *self._after(sale, result, offer))
+
+    def _paid_the_same(self, card: CardId, sale: Sale) -> bool:
+        last = self._world.journal.last_payment(card)
+        if last is None or last.amount != sale.announced.asked:
+            return False
+        return self._is_recent(last.at.boot, last.at.boottime_ns)
+
+    def _ask_twice(self, sale: Sale, card: CardId) -> Outwards:
+        last = self._world.journal.last_payment(card)
+        assert last is not None
+        self._standing = TwiceAsked(sale, card)
+        return (say.AlreadyPaid(sale.sale, last.amount, last.at.wall),)
+
+    def _is_recent(self, boot: int, boottime_ns: int) -> bool:
+        now = self._world.clock.now()
+        return now.boot == boot and now.boottime_ns - boottime_ns < TWICE_WITHIN_S * 1_000_000_000
+
+    # --- what a tap came to ------------------------------------------------------------------------------------------
+
+    def _after(self, sale: Sale, result: TapResult, offer: SplitOffered | None) -> Outwards:
+        match result:
+            case Debited(decision, durable):
+                self._standing = Idle()
+                self._signal(Signal.PAID)
+                return (say.Paid(sale.sale, decision.paid, decision.rest, durable),)
+            case WouldPayLess(card, decision):
+                return self._offer_split(sale, card, decision.paid, decision.rest, decision.limited_by)
+            case Declined(reason):
+                return self._declined(sale, reason)
+            case LeftInDoubt(card, amount, durable):
+                self._standing = Verifying(sale, card, amount, durable.seq, offer)
+                self._signal(Signal.ATTENTION)
+                return (say.PutSameBack(sale.sale, amount),)
+            case RolledBack():
+                return self._stop(*rolled_back())
+
+    def _offer_split(self, sale: Sale, card: CardId, by_card: Cents, rest: Cents, reason: Reason | None) -> Outwards:
+        until = self._world.clock.now().boottime_ns + SPLIT_STANDS_S * 1_000_000_000
+        self._standing = SplitOffered(sale, card, by_card, until)
+        return (say.Split(sale.sale, by_card, rest, reason),)
+
+    def _declined(self, sale: Sale, reason: Reason) -> Outwards:
+        self._standing = Idle()
+        rest = sale.basket.price
+        if reason in (Reason.ON_HOT_LIST, Reason.CARD_EXPIRED):
+            return (say.HolderMayCall(sale.sale, rest, self._world.lists.rules().phone, reason),)
+        if reason in (Reason.CARD_UNKNOWN, Reason.OTHER_PROGRAMME, Reason.NOT_GENUINE, Reason.KEY_NOT_ON_THIS_TERMINAL):
+            return (say.NotHere(sale.sale, rest, reason),)
+        return (say.PaysNothing(sale.sale, rest, reason),)
+
+    def _interrupted(self, sale: Sale, fault: CardFault | ReaderFault) -> Outwards:
+        match fault:
+            case WrongKey():
+                return self._declined(sale, Reason.NOT_GENUINE)
+            case NotOurCard():
+                return self._declined(sale, Reason.CARD_UNKNOWN)
+            case TooManyCards():
+                return (say.OneCardOnly(sale.sale),)
+            case ReaderFault():
+                return _reader_words(fault)
+            case CardMisbehaves():
+                return self._declined(sale, Reason.NOT_GENUINE)
+            case _:
+                self._signal(Signal.ATTENTION)
+                return (say.PutBack(sale.sale),)
+
+    def _show_balance(self, presence: Presence, sale: int) -> Outwards:
+        self._standing = Idle()
+        try:
+            with met(self._world, presence) as (contact, ref):
+                if isinstance(ref, Reason):
+                    return (say.NotHere(sale, ZERO, ref),)
+                seen = look(self._world, contact, ref)
+        except (CardFault, ReaderFault) as fault:
+            return _reader_words(fault) or (say.PutBack(sale),)
+        if seen.entitlement is None:
+            return (say.Balance(sale, ZERO, None),)
+        clocks = clocks_now(self._world)
+        slots = open_slots(seen.entitlement.entitlement, clocks.t_lo, clocks.t_late)
+        available = total(slot.available(seen.values[slot.file]) for slot in slots if slot.file in seen.values)
+        ends = [slot.end for slot in slots if slot.end is not None]
+        return (say.Balance(sale, available, min(ends, default=None)),)
+
+    # --- standing words ----------------------------------------------------------------------------------------------
+
+    def _show_unseen(self) -> Outwards:
+        unseen = self._world.journal.last_unseen()
+        if unseen is None:
+            return (say.Ready(),)
+        self._standing = ToBeSeen(unseen.seq)
+        return (say.LastOutcome(unseen.seq, unseen.type, _amount_of(unseen), unseen.wall),)
+
+    def _still_standing(self) -> Outwards:
+        match self._standing:
+            case Verifying(sale, _, amount, _):
+                return (say.PutSameBack(sale.sale, amount),)
+            case ToBeSeen():
+                return self._show_unseen()
+            case _:
+                return ()
+
+    def _update_needed(self) -> Outwards:
+        clocks = clocks_now(self._world)
+        rules = self._world.lists.rules()
+        left = day_total_by_age(rules.ceilings, lists_age_days(self._world, clocks))
+        if left is None:
+            return ()
+        return (say.UpdateNeeded(left if left > 0 else None),)
+
+    def _sale_number(self) -> int:
+        match self._standing:
+            case AwaitingCard(sale) | SplitOffered(sale) | Verifying(sale) | TwiceAsked(sale) | ToConfirm(sale):
+                return sale.sale
+            case _:
+                return 0
+
+    def _signal(self, signal: Signal) -> None:
+        if self._lying is not None:
+            self._world.readers.signal(self._lying.reader, signal)
+
+    def _halt(self, fault: JournalFault) -> Outwards:
+        return self._stop(*why_stopped(fault))
+
+    def _stop(self, code: str, sentence: str) -> Outwards:
+        stopped = say.Stopped(code, sentence, self._phone)
+        self._standing = Halted(stopped)
+        return (stopped,)
+
+
+def _told(solved: Iterable[Solved]) -> Outwards:
+    return tuple(say.DoubtSolved(item.doubt.amount, item.doubt.stamp_wall, item.outcome) for item in solved)
+
+
+def _first_reason(announced: Announcement) -> Reason | None:
+    return next((line.reason for line in announced.lines if line.reason is not None), Reason.NOTHING_TO_PAY)
+
+
+def _reader_words(fault: CardFault | ReaderFault) -> Outwards:
+    return (say.ReaderAway(isinstance(fault, ReaderStuck)),) if isinstance(fault, ReaderFault) else ()
+
+
+def _amount_of(unseen: SeenState) -> Cents:
+    """What the record speaks of, in cents."""
+    body = unseen.body
+    if unseen.type is RecordType.RESOLUTION:
+        amount = body[Resolve.AMOUNT]
+        assert isinstance(amount, int)
+        return Cents(amount)
+    debits = body[Pay.DEBITS]
+    assert isinstance(debits, list)
+    return total(Cents(pair[1]) for pair in debits if isinstance(pair, list) and isinstance(pair[1], int))

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.basket import Basket, Line
+from domain.card_log import LogRecord, LogType, carried_totals, time_to_write
+from domain.decision import CardFacts, Decision, StallFacts, announce, decide, totals_after
+from domain.identity import CardId, PurseNumber, SlotFile, Station
+from domain.money import Cents
+from domain.purse import Counters, Entitlement, Slot, slots_to_read
+from domain.reason import Reason
+from domain.rule_set import USUAL_TIERS, Ceilings, Condition, Merchant, Purse, RuleSet
+
+NOON = datetime(2026, 3, 7, 11, 0, tzinfo=UTC)
+MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
+FULL = Cents(16_000_000)
+RULES = RuleSet(
+    programme="gers",
+    version=1,
+    timezone="Europe/Paris",
+    never=frozenset({"alcohol", "tobacco", "pet", "deposit", "non-food"}),
+    purses=(
+        Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"}), frozenset({"referenced"})),)),
+    ),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+)
+STALL = Merchant(1, 1, "Ferme du Moulin", frozenset({"referenced", "sustainable"}), "vegetables")
+
+
+def slot(file: int = 3, limit: int = 4_000, floor: int = 0, window: tuple[datetime, datetime | None] = MARCH) -> Slot:
+    return Slot(SlotFile(file), PurseNumber(1), Cents(limit), Cents(floor), FULL, window[0], window[1])
+
+
+def entitled(*slots: Slot, mark: int = 0, valid_days: int = 20) -> Entitlement:
+    return Entitlement(
+        key_id=1,
+        card=CardId(b"card-one"),
+        epoch=1,
+        seq=1,
+        issued_at=NOON - timedelta(days=2),
+        valid_until=NOON + timedelta(days=valid_days),
+        rules_version=1,
+        mark=mark,
+        void_allowance=Cents(0),
+        slots=slots,
+    )
+
+
+def logged(day_total: int | None = 0, at: datetime = NOON) -> LogRecord:
+    carried = None if day_total is None else Cents(day_total)
+    return LogRecord(LogType.PAYMENT, Station(2), 1, 1, at, 1, 1, (), Cents(0), carried)
+
+
+def card(*slots: Slot, spent: dict[int, int] | None = None, tmc: int = 5, newest: LogRecord | None = None) -> CardFacts:
+    values = {item.file: FULL - Cents((spent or {}).get(item.file, 0)) for item in slots}
+    return CardFacts(CardId(b"card-one"), None, False, entitled(*slots), Counters(tmc, values), newest or logged())
+
+
+def here(age_days: int = 0, paid_here: int = 0, at: datetime = NOON) -> StallFacts:
+    return StallFacts(at, at, age_days, Cents(paid_here))
+
+
+def basket(*lines: tuple[str, int]) -> Basket:
+    return Basket(tuple(Line(family, Cents(amount)) for family, amount in lines))
+
+
+def answer(facts: CardFacts, *lines: tuple[str, int], stall: StallFacts | None = None) -> Decision:
+    return decide(basket(*lines), RULES, STALL, facts, stall or here())
+
+
+def test_vegetables_at_a_referenced_stall_are_paid_whole() -> None:
+    decision = answer(card(slot()), ("vegetables", 1_250))
+    assert (decision.paid, decision.rest, decision.refusal) == (1_250, 0, None)
+    assert [(debit.file, debit.amount) for debit in decision.debits] == [(3, 1_250)]
+
+
+def test_wine_is_announced_as_to_be_paid_otherwise_before_any_card_is_seen() -> None:
+    announced = announce(basket(("vegetables", 1_250), ("alcohol", 310)), RULES, STALL)
+    assert (announced.asked, announced.rest) == (1_250, 310)
+    assert announced.lines[1].reason is Reason.NEVER_FAMILY
+
+
+def test_a_part_of_a_family_is_of_the_family() -> None:
+    assert answer(card(slot()), ("cheese", 500)).paid == 500
+    assert answer(card(slot()), ("hygiene", 500)).refusal is Reason.NOTHING_TO_PAY
+
+
+def test_a_family_nobody_defined_is_not_paid() -> None:
+    assert announce(basket(("unicorn", 500)), RULES, STALL).lines[0].reason is Reason.FAMILY_NOT_KNOWN
+
+
+def test_a_stall_outside_the_programme_is_told_so() -> None:
+    stranger = replace(STALL, groups=frozenset({"market"}))
+    assert announce(basket(("bread", 200)), RULES, stranger).lines[0].reason is Reason.MERCHANT_NOT_IN_THIS_PURSE
+
+
+@pytest.mark.parametrize("amount", [0, -100])
+def test_nothing_and_less_than_nothing_are_never_paid(amount: int) -> None:
+    assert answer(card(slot()), ("bread", amount)).refusal is Reason.NOTHING_TO_PAY
+
+
+def test_what_is_left_is_paid_and_the_rest_named() -> None:
+    decision = answer(card(slot(), spent={3: 3_060}), ("vegetables", 1_250))
+    assert (decision.paid, decision.rest, decision.limited_by) == (940, 310, Reason.PURSE_EMPTY)
+    assert decision.lines[0].reason is Reason.PURSE_EMPTY
+
+
+def test_an_empty_purse_pays_nothing_and_says_so() -> None:
+    assert answer(card(slot(), spent={3: 4_000}), ("bread", 100)).refusal is Reason.PURSE_EMPTY
+
+
+def test_a_counter_below_what_the_centre_knows_is_no_card_of_ours() -> None:
+    facts = card(slot(floor=2_000), spent={3: 1_999})
+    assert answer(facts, ("bread", 100)).refusal is Reason.NOT_GENUINE
+
+
+def test_a_transaction_counter_below_the_mark_is_no_card_of_ours() -> None:
+    facts = card(slot(), tmc=5)
+    facts = replace(facts, entitlement=entitled(slot(), mark=6))
+    assert answer(facts, ("bread", 100)).refusal is Reason.NOT_GENUINE
+
+
+def test_an_entitlement_past_its_date_pays_nothing() -> None:
+    facts = replace(card(slot()), entitlement=entitled(slot(), valid_days=-1))
+    assert answer(facts, ("bread", 100)).refusal is Reason.ENTITLEMENT_EXPIRED
+
+
+def test_a_card_on_the_hot_list_pays_nothing_whatever_it_holds() -> None:
+    facts = replace(card(slot()), is_on_hot_list=True)
+    assert answer(facts, ("bread", 100)).refusal is Reason.ON_HOT_LIST
+
+
+def test_a_payment_still_in_doubt_stops_the_next_one() -> None:
+    facts = replace(card(slot()), is_in_doubt=True)
+    assert answer(facts, ("bread", 100)).refusal is Reason.PAYMENT_IN_DOUBT
+
+
+def test_a_window_that_has_not_begun_or_has_ended_pays_nothing_and_says_which() -> None:
+    april = (MARCH[1], datetime(2026, 4, 30, 22, tzinfo=UTC))
+    february = (datetime(2026, 1, 31, 23, tzinfo=UTC), MARCH[0])
+    assert answer(card(slot(window=april)), ("bread", 100)).refusal is Reason.PURSE_NOT_OPEN_YET
+    assert answer(card(slot(window=february)), ("bread", 100)).refusal is Reason.PURSE_LAPSED
+
+
+def test_at_the_turn_of_the_month_the_slot_that_lapses_first_is_used_first() -> None:
+    march, april = slot(3, 500), slot(4, 4_000, window=(MARCH[1] - timedelta(hours=2), None))
+    edge = replace(here(), t_lo=MARCH[1] - timedelta(hours=1), t_late=MARCH[1] + timedelta(hours=1))
+    facts = replace(card(march, april), entitlement=replace(entitled(march, april, valid_days=40)))
+    decision = answer(facts, ("vegetables", 1_200), stall=edge)
+    assert [(debit.file, debit.amount) for debit in decision.debits] == [(3, 500), (4, 700)]
+
+
+def test_a_day_total_carried_from_another_stall_counts_here() -> None:
+    decision = answer(card(slot(limit=20_000), newest=logged(11_000)), ("vegetables", 4_000))
+    assert (decision.paid, decision.limited_by) == (1_000, Reason.DAY_TOTAL)
+
+
+def test_yesterdays_total_no_longer_counts_once_today_is_certain() -> None:
+    facts = card(slot(limit=20_000), newest=logged(11_000, at=NOON - timedelta(days=1)))
+    assert answer(facts, ("vegetables", 4_000)).paid == 4_000
+
+
+def test_a_doubtful_clock_does_not_reset_the_day_total() -> None:
+    facts = card(slot(limit=20_000), newest=logged(11_000, at=NOON))
+    doubtful = replace(here(), t_lo=NOON - timedelta(hours=1), t_late=NOON + timedelta(days=1))
+    assert answer(facts, ("vegetables", 4_000), stall=doubtful).paid == 1_000
+
+
+def test_old_lists_cut_the_day_and_older_ones_leave_nothing() -> None:
+    facts = card(slot(limit=20_000))
+    assert answer(facts, ("vegetables", 4_000), stall=here(age_days=9)).paid == 3_000
+    assert answer(facts, ("vegetables", 4_000), stall=here(age_days=32)).refusal is Reason.LISTS_TOO_OLD
+
+
+def test_the_floor_limit_cuts_what_one_stall_takes_from_a_card_in_a_day() -> None:
+    decision = answer(card(slot(limit=20_000)), ("vegetables", 4_000), stall=here(paid_here=6_000))
+    assert (decision.paid, decision.limited_by) == (2_000, Reason.FLOOR_LIMIT)
+
+
+def test_totals_go_on_unknown_until_a_new_day_is_certain() -> None:
+    decision = answer(card(slot(), newest=logged(None)), ("bread", 100))
+    assert totals_after(decision).day_total is None
+
+
+def test_the_files_a_tap_reads_are_the_open_and_the_unconfirmed_ones() -> None:
+    early = slot(1, window=(MARCH[0] - timedelta(days=60), MARCH[0]))
+    word = replace(entitled(early, slot(2)), unconfirmed=frozenset({SlotFile(1)}))
+    assert slots_to_read(word, NOON, NOON) == (1, 2)
+    assert slots_to_read(replace(word, unconfirmed=frozenset()), NOON, NOON) == (2,)
+
+
+def test_a_log_time_never_goes_back_and_never_runs_ahead_of_the_latest_time() -> None:
+    newest = logged(at=NOON)
+    assert time_to_write(NOON - timedelta(days=3), newest, NOON - timedelta(days=1), NOON) == NOON
+    assert time_to_write(NOON + timedelta(days=3), newest, NOON, NOON + timedelta(hours=1)) == NOON + timedelta(hours=1)
+
+
+def test_carried_totals_of_an_unreadable_log_are_unknown() -> None:
+    assert carried_totals(None, NOON, __import__("zoneinfo").ZoneInfo("Europe/Paris")).day_total is None
