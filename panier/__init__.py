@@ -1,0 +1,1 @@
+"""The command line: one program, ``panier``; each command wires its parts and nothing else."""
