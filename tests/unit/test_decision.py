@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -199,4 +200,4 @@ def test_a_log_time_never_goes_back_and_never_runs_ahead_of_the_latest_time() ->
 
 
 def test_carried_totals_of_an_unreadable_log_are_unknown() -> None:
-    assert carried_totals(None, NOON, __import__("zoneinfo").ZoneInfo("Europe/Paris")).day_total is None
+    assert carried_totals(None, NOON, ZoneInfo("Europe/Paris")).day_total is None
