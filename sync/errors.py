@@ -6,6 +6,7 @@
     │   ├── UnknownVersion     a version this program does not know: keep, never drop; update the program
     │   └── BadSignature       not signed by whom it should be
     └── CentreUnreachable      no network, no answer, or an answer that is not the centre's (try again later)
+        └── CentreRefuses      it answered that it will not take this (4xx): stop and show, never drop
 
 The terminal's own faults are in terminal/errors.py.
 """
@@ -35,3 +36,7 @@ class BadSignature(FormatError):
 
 class CentreUnreachable(PanierError):
     """No usable answer from the centre; nothing is lost, try again later."""
+
+
+class CentreRefuses(CentreUnreachable):
+    """The centre will not take what was sent; trying the same again changes nothing, dropping it is never right."""

@@ -94,3 +94,7 @@ class JournalInUse(JournalFault):
 
 class UnsafeSettings(JournalFault):
     """The disk settings did not take effect."""
+
+
+class NotEnrolled(JournalFault):
+    """This terminal has no identity yet."""

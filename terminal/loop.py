@@ -53,6 +53,22 @@ class Listener(Protocol):
         ...
 
 
+class Loop(Protocol):
+    """What a screen needs of a loop."""
+
+    def start(self, listener: Listener) -> None:
+        """Begin, with the core's first words as the first answer."""
+        ...
+
+    def post(self, event: Inward) -> None:
+        """Put an event into the inbox; from any thread."""
+        ...
+
+    def stop(self) -> None:
+        """End after what was posted before."""
+        ...
+
+
 class TillLoop:
     """One core and its worker. Nothing runs before ``start``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +41,21 @@ def boot_number(directory: Path) -> int:
     """The number of this boot at this terminal: counted from 1, one more whenever the kernel's boot id changes."""
     place = directory / "boot"
     boot_id = _BOOT_ID.read_text().strip()
-    known = place.read_text().split() if place.exists() else ["0", ""]
-    number = int(known[0]) if known[1:] == [boot_id] else int(known[0]) + 1
-    place.write_text(f"{number} {boot_id}\n")
-    return number
+    number, known_id = _known_boot(place)
+    if known_id == boot_id:
+        return number
+    new = place.with_name("boot.new")
+    with new.open("w") as file:
+        file.write(f"{number + 1} {boot_id}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(place)
+    return number + 1
+
+
+def _known_boot(place: Path) -> tuple[int, str]:
+    try:
+        number, boot_id = place.read_text().split()
+        return int(number), boot_id
+    except (FileNotFoundError, ValueError):
+        return 0, ""

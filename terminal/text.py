@@ -28,6 +28,7 @@ def _languages() -> str:
 
 @lru_cache(maxsize=8)
 def _catalogue(languages: str) -> gettext.NullTranslations:
-    wanted = [*languages.split(":"), "fr"]
-    known = [language for language in wanted if language and language not in ("C", "POSIX")]
+    # Without its character set: Python takes "C.UTF-8" for American English.
+    wanted = [language.partition(".")[0] for language in languages.split(":")]
+    known = [language for language in (*wanted, "fr") if language not in ("", "C", "POSIX")]
     return gettext.translation("panier", LOCALES, known, fallback=True)

@@ -1,0 +1,171 @@
+"""One thread per reader for calls that may never return: the caller leaves it behind when time is up.
+
+A card that never answers blocks the reader's driver for good, and nothing can cancel it. So the till waits in another
+thread, at most until its deadline, then abandons the lane; whatever comes back later is thrown away.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from terminal.errors import ReaderStuck
+from terminal.events import Inward, ReaderCame, ReaderWent
+from terminal.ports import Deadline
+
+Result = TypeVar("Result")
+
+
+class _Job:
+    """A call on its way through the lane, and what became of it."""
+
+    __slots__ = ("call", "done", "fault", "result")
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+        self.done = threading.Event()
+        self.result: object = None
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.call()
+        except BaseException as fault:
+            self.fault = fault
+        self.done.set()
+
+
+class Lane:
+    """Runs calls one after another in its own thread, each for no longer than its deadline.
+
+    Args:
+        name: of the reader, for the thread's name.
+        left_s: seconds left until a deadline, from the clock.
+        on_end: called in the lane's thread when it ends, also long after it was abandoned: free what it holds.
+    """
+
+    __slots__ = ("_is_abandoned", "_jobs", "_left_s", "_name", "_on_end", "_thread")
+
+    def __init__(
+        self, name: str, left_s: Callable[[Deadline], float], on_end: Callable[[], None] = lambda: None
+    ) -> None:
+        self._name = name
+        self._left_s = left_s
+        self._on_end = on_end
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._is_abandoned = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_abandoned(self) -> bool:
+        """A call did not come back in time: this lane takes no more."""
+        return self._is_abandoned
+
+    @property
+    def has_ended(self) -> bool:
+        """Its thread ran and is over: a new lane may be opened."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def run(self, call: Callable[[], Result], deadline: Deadline) -> Result:
+        """What ``call`` returns or raises, run in the lane's thread.
+
+        Raises:
+            ReaderStuck: the deadline passed before it returned; it may still take effect. Or the lane was abandoned
+                earlier, and the call was not made.
+        """
+        if self._is_abandoned:
+            raise ReaderStuck("the reader does not answer")
+        self._start()
+        job = _Job(call)
+        self._jobs.put(job)
+        if not job.done.wait(self._left_s(deadline)):
+            self._is_abandoned = True
+            self._jobs.put(None)
+            raise ReaderStuck("no answer in time")
+        if job.fault is not None:
+            raise job.fault
+        return job.result  # type: ignore[return-value]
+
+    def end(self, budget_s: float = 1.0) -> None:
+        """Let the thread end after the calls already given; waits ``budget_s`` at most."""
+        self._jobs.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(budget_s)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"lane {self._name}", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                job.run()
+        finally:
+            self._on_end()
+
+
+class Lanes:
+    """The lane of each reader: opened when first needed, and again when a stuck one has come back or was replugged.
+
+    Posts ``ReaderWent(is_stuck=True)`` when a lane is abandoned and ``ReaderCame`` when its reader answers after all.
+    """
+
+    __slots__ = ("_free", "_lanes", "_left_s", "_post")
+
+    def __init__(
+        self,
+        left_s: Callable[[Deadline], float],
+        post: Callable[[Inward], None],
+        free: Callable[[Lane], None] = lambda _lane: None,
+    ) -> None:
+        """``free``: called in a lane's thread when it ends, to give back what is held for it."""
+        self._left_s = left_s
+        self._post = post
+        self._free = free
+        self._lanes: dict[str, Lane] = {}
+
+    def of(self, reader: str) -> Lane:
+        """The lane to use now; ReaderStuck when the one there is has not come back."""
+        lane = self._lanes.get(reader)
+        if lane is not None and not lane.is_abandoned and not lane.has_ended:
+            return lane
+        if lane is not None and not lane.has_ended:
+            raise ReaderStuck("the reader does not answer")
+        lane = self._lanes[reader] = self._opened(reader)
+        return lane
+
+    def run(self, reader: str, lane: Lane, call: Callable[[], Result], deadline: Deadline) -> Result:
+        """``lane.run``, telling the till when the lane is lost by it."""
+        was_abandoned = lane.is_abandoned
+        try:
+            return lane.run(call, deadline)
+        except ReaderStuck:
+            if not was_abandoned and self._lanes.get(reader) is lane:
+                self._post(ReaderWent(reader, is_stuck=True))
+            raise
+
+    def forget(self, reader: str) -> None:
+        """The reader was unplugged or its service restarted: the next one of that name starts afresh."""
+        lane = self._lanes.pop(reader, None)
+        if lane is not None:
+            lane.end(budget_s=0)
+
+    def close(self) -> None:
+        """End every lane that can end."""
+        for lane in list(self._lanes.values()):
+            lane.end(budget_s=0 if lane.is_abandoned else 1.0)
+        self._lanes.clear()
+
+    def _opened(self, reader: str) -> Lane:
+        lane: Lane
+        lane = Lane(reader, self._left_s, lambda: self._ended(reader, lane))
+        return lane
+
+    def _ended(self, reader: str, lane: Lane) -> None:
+        self._free(lane)
+        if lane.is_abandoned and self._lanes.get(reader) is lane:
+            del self._lanes[reader]
+            self._post(ReaderCame(reader))

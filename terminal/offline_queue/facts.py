@@ -1,0 +1,184 @@
+"""What a record brings to the terminal's totals, kept beside it; and an intent, as bytes. Deterministic CBOR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from domain.identity import CardId
+from domain.money import Cents
+from sync.cbor import Map, Value, decode_map, encode, take_bytes, take_int, take_list, take_map
+from sync.errors import Malformed, UnknownVersion
+from terminal.ports import Draft, Effect, Instant, Intent, Stamp, WallSource
+
+MOST_FACTS_B: Final = 512
+MOST_INTENT_B: Final = 8_192
+_FACTS_VERSION, _INTENT_VERSION = 1, 1
+_1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One record's part in the totals.
+
+    Attributes:
+        type: of the record; a number, so that one unknown here is still counted.
+        at: the clocks it was written under.
+        t_lo: earliest time known then.
+        effect: cents paid by a card on a day, or ``None``; of an IN_DOUBT record what it would be.
+        resolves: seq of the IN_DOUBT record this one ends.
+        must_be_seen: whether the cashier must have seen its outcome.
+        acknowledges: seq up to which the cashier has seen all outcomes.
+    """
+
+    type: int
+    at: Instant
+    t_lo: datetime
+    effect: Effect | None = None
+    resolves: int | None = None
+    must_be_seen: bool = False
+    acknowledges: int | None = None
+
+
+def facts_of(draft: Draft, effect: Effect | None, acknowledges: int | None = None) -> Facts:
+    """The facts of a draft; ``effect`` is that of the intent it closes where the draft names none."""
+    return Facts(
+        type=int(draft.type),
+        at=draft.stamp.at,
+        t_lo=draft.stamp.t_lo,
+        effect=draft.effect or effect,
+        resolves=draft.resolves,
+        must_be_seen=draft.must_be_seen,
+        acknowledges=acknowledges,
+    )
+
+
+class _Fact:
+    VERSION, TYPE, AT, T_LO, EFFECT, RESOLVES, MUST_BE_SEEN, ACKNOWLEDGES = range(8)
+
+
+def encode_facts(facts: Facts) -> bytes:
+    """At most 512 bytes."""
+    fields: Map = {
+        _Fact.VERSION: _FACTS_VERSION,
+        _Fact.TYPE: facts.type,
+        _Fact.AT: _instant(facts.at),
+        _Fact.T_LO: microseconds(facts.t_lo),
+    }
+    if facts.effect is not None:
+        fields[_Fact.EFFECT] = [facts.effect.card, int(facts.effect.amount), facts.effect.day.toordinal()]
+    if facts.resolves is not None:
+        fields[_Fact.RESOLVES] = facts.resolves
+    if facts.must_be_seen:
+        fields[_Fact.MUST_BE_SEEN] = True
+    if facts.acknowledges is not None:
+        fields[_Fact.ACKNOWLEDGES] = facts.acknowledges
+    return encode(fields)
+
+
+def decode_facts(data: bytes) -> Facts:
+    """The facts in ``data``; Malformed or UnknownVersion otherwise."""
+    fields = decode_map(data, MOST_FACTS_B)
+    _expect_version(take_int(fields, _Fact.VERSION), _FACTS_VERSION)
+    return Facts(
+        type=take_int(fields, _Fact.TYPE),
+        at=_instant_of(take_list(fields, _Fact.AT, 4)),
+        t_lo=from_microseconds(_whole(fields[_Fact.T_LO])),
+        effect=_effect_of(take_list(fields, _Fact.EFFECT, 3)) if _Fact.EFFECT in fields else None,
+        resolves=take_int(fields, _Fact.RESOLVES) if _Fact.RESOLVES in fields else None,
+        must_be_seen=fields.get(_Fact.MUST_BE_SEEN) is True,
+        acknowledges=take_int(fields, _Fact.ACKNOWLEDGES) if _Fact.ACKNOWLEDGES in fields else None,
+    )
+
+
+class _Intended:
+    VERSION, SEQ, CARD, AMOUNT, DAY, LOG_RECORD, BODY, STAMP = range(8)
+
+
+def encode_intent(intent: Intent) -> bytes:
+    """At most 8 KiB."""
+    stamp = intent.stamp
+    fields: Map = {
+        _Intended.VERSION: _INTENT_VERSION,
+        _Intended.SEQ: intent.seq,
+        _Intended.CARD: intent.card,
+        _Intended.AMOUNT: int(intent.amount),
+        _Intended.DAY: intent.day.toordinal(),
+        _Intended.LOG_RECORD: intent.log_record,
+        _Intended.BODY: intent.body,
+        _Intended.STAMP: [
+            *_instant(stamp.at),
+            microseconds(stamp.t_lo),
+            microseconds(stamp.t_late),
+            stamp.rules_version,
+            stamp.hot_list_version,
+            stamp.cashier,
+        ],
+    }
+    return encode(fields)
+
+
+def decode_intent(data: bytes) -> Intent:
+    """The intent in ``data``; Malformed or UnknownVersion otherwise."""
+    fields = decode_map(data, MOST_INTENT_B)
+    _expect_version(take_int(fields, _Intended.VERSION), _INTENT_VERSION)
+    stamp = [_whole(value) for value in take_list(fields, _Intended.STAMP, 9)]
+    if len(stamp) != 9:
+        raise Malformed("a stamp of another length")
+    return Intent(
+        seq=take_int(fields, _Intended.SEQ),
+        card=CardId(take_bytes(fields, _Intended.CARD, 8)),
+        amount=Cents(take_int(fields, _Intended.AMOUNT)),
+        day=date.fromordinal(take_int(fields, _Intended.DAY)),
+        log_record=take_bytes(fields, _Intended.LOG_RECORD, 32),
+        body=take_map(fields, _Intended.BODY),
+        stamp=Stamp(
+            at=_instant_of(list(stamp[:4])),
+            t_lo=from_microseconds(stamp[4]),
+            t_late=from_microseconds(stamp[5]),
+            rules_version=stamp[6],
+            hot_list_version=stamp[7],
+            cashier=stamp[8],
+        ),
+    )
+
+
+def microseconds(instant: datetime) -> int:
+    """Whole microseconds since 1970; may be negative."""
+    return (instant - _1970) // timedelta(microseconds=1)
+
+
+def from_microseconds(value: int) -> datetime:
+    """The inverse of ``microseconds``; Malformed for a time no calendar has."""
+    try:
+        return _1970 + timedelta(microseconds=value)
+    except OverflowError:
+        raise Malformed("a time no calendar has") from None
+
+
+def _instant(at: Instant) -> list[Value]:
+    return [at.boot, at.boottime_ns, microseconds(at.wall), int(at.source)]
+
+
+def _instant_of(values: list[Value]) -> Instant:
+    boot, boottime_ns, wall, source = (_whole(value) for value in values)
+    return Instant(boot, boottime_ns, from_microseconds(wall), WallSource(source))
+
+
+def _effect_of(values: list[Value]) -> Effect:
+    card, amount, day = values
+    if not isinstance(card, bytes):
+        raise Malformed("an effect names its card")
+    return Effect(CardId(card), Cents(_whole(amount)), date.fromordinal(_whole(day)))
+
+
+def _whole(value: Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed("not a whole number")
+    return value
+
+
+def _expect_version(found: int, known: int) -> None:
+    if found != known:
+        raise UnknownVersion("written by another version of this program")

@@ -1,0 +1,180 @@
+"""The terminal's totals in memory: a fold over the facts of its records, the same at every start. Pure, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+from domain.identity import CardId
+from domain.money import ZERO, Cents, total
+from sync.record import RecordType
+from terminal.offline_queue.contact import Contact
+from terminal.offline_queue.facts import Facts
+from terminal.ports import Effect, Instant, LastPayment, TimeAnchor
+
+_OUTCOME_UNKNOWN: Final = int(RecordType.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoubt:
+    """An IN_DOUBT record that no RESOLUTION has ended."""
+
+    seq: int
+    effect: Effect
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A record the centre has not acknowledged: its number, and the cents it moved (``None``: no payment)."""
+
+    seq: int
+    amount: Cents | None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything the till asks about its own past.
+
+    Attributes:
+        net, absolute: perpetual totals in cents.
+        paid: cents per card and day, doubts not counted.
+        last: newest payment per card.
+        doubts: open ones by seq.
+        unseen, unseen_at: seq and time of the newest record that must be seen, or ``None``.
+        waiting: not acknowledged by the centre, in order.
+        t_lo: greatest earliest time any record was written under.
+        boots: powered time and boots since the last anchor.
+    """
+
+    net: int = 0
+    absolute: int = 0
+    paid: dict[tuple[CardId, date], Cents] = field(default_factory=dict)
+    last: dict[CardId, LastPayment] = field(default_factory=dict)
+    doubts: dict[int, OpenDoubt] = field(default_factory=dict)
+    unseen: int | None = None
+    unseen_at: Instant | None = None
+    waiting: deque[Waiting] = field(default_factory=deque)
+    t_lo: datetime | None = None
+    boots: Boots | None = None
+
+    def add(self, seq: int, facts: Facts, *, is_acknowledged: bool = False) -> None:
+        """Count one record more."""
+        counted = self.effect_counted(facts)
+        if counted is not None:
+            self._count(seq, counted, facts)
+        self._follow_doubt(seq, facts)
+        self._follow_outcomes(seq, facts)
+        if not is_acknowledged:
+            self.waiting.append(Waiting(seq, counted.amount if counted else None))
+        self.t_lo = facts.t_lo if self.t_lo is None else max(self.t_lo, facts.t_lo)
+        if self.boots is not None and seq > self.boots.after_seq:
+            self.boots.follow(facts)
+
+    def effect_counted(self, facts: Facts) -> Effect | None:
+        """What a record adds to the totals now: nothing while its outcome is unknown."""
+        return None if facts.type == _OUTCOME_UNKNOWN else facts.effect
+
+    def acknowledged(self, up_to: int) -> None:
+        """The centre has every record up to that seq."""
+        while self.waiting and self.waiting[0].seq <= up_to:
+            self.waiting.popleft()
+
+    def await_again(self, records: list[tuple[int, Facts]]) -> None:
+        """A restored centre lost these; they wait once more, in order."""
+        effects = [(seq, self.effect_counted(facts)) for seq, facts in records]
+        self.waiting = deque(Waiting(seq, effect.amount if effect else None) for seq, effect in effects)
+
+    def paid_on(self, card: CardId, day: date) -> Cents:
+        """Cents a card paid here on a day, doubts counted as paid."""
+        doubted = [
+            doubt.effect.amount
+            for doubt in self.doubts.values()
+            if (doubt.effect.card, doubt.effect.day) == (card, day)
+        ]
+        return self.paid.get((card, day), ZERO) + total(doubted)
+
+    def _count(self, seq: int, effect: Effect, facts: Facts) -> None:
+        self.net += effect.amount
+        self.absolute += abs(effect.amount)
+        key = (effect.card, effect.day)
+        self.paid[key] = self.paid.get(key, ZERO) + effect.amount
+        if facts.type == RecordType.PAYMENT:
+            self.last[effect.card] = LastPayment(seq, effect.amount, facts.at)
+        elif facts.type == RecordType.RESOLUTION and facts.resolves in self.doubts:
+            self._count_confirmed(seq, effect, self.doubts[facts.resolves])
+
+    def _count_confirmed(self, seq: int, effect: Effect, doubt: OpenDoubt) -> None:
+        newest = self.last.get(effect.card)
+        if newest is None or newest.seq < doubt.seq:
+            self.last[effect.card] = LastPayment(seq, effect.amount, doubt.at)
+
+    def _follow_doubt(self, seq: int, facts: Facts) -> None:
+        if facts.type == _OUTCOME_UNKNOWN and facts.effect is not None:
+            self.doubts[seq] = OpenDoubt(seq, facts.effect, facts.at)
+        if facts.resolves is not None:
+            self.doubts.pop(facts.resolves, None)
+
+    def _follow_outcomes(self, seq: int, facts: Facts) -> None:
+        if facts.must_be_seen:
+            self.unseen, self.unseen_at = seq, facts.at
+        if facts.acknowledges is not None and self.unseen is not None and self.unseen <= facts.acknowledges:
+            self.unseen = None
+
+
+@dataclass(slots=True)
+class Boots:
+    """Boots since the last anchor, for the two clocks."""
+
+    after_seq: int
+    received_boot: int
+    boot: int
+    first_ns: int
+    newest_ns: int
+    powered_before_ns: int = 0
+    market_boots: int = 0
+    other_boots: int = 0
+    was_closed: bool = False
+
+    def follow(self, facts: Facts) -> None:
+        """Take in the clocks of one record more."""
+        if facts.at.boot > self.boot:
+            self._end_boot(facts.at.boot)
+        if facts.at.boot == self.boot:
+            self.newest_ns = max(self.newest_ns, facts.at.boottime_ns)
+            self.was_closed = facts.type == RecordType.CLOSING
+
+    def _end_boot(self, next_boot: int) -> None:
+        self.powered_before_ns += max(self.newest_ns - self.first_ns, 0)
+        self.market_boots += int(self.was_closed)
+        self.other_boots += next_boot - self.boot - int(self.was_closed)
+        self.boot, self.first_ns, self.newest_ns, self.was_closed = next_boot, 0, 0, False
+
+
+def boots_since(contact: Contact) -> Boots:
+    """Boots counted from the instant the centre's time was received."""
+    return Boots(
+        after_seq=contact.anchor_seq,
+        received_boot=contact.received_boot,
+        boot=contact.received_boot,
+        first_ns=contact.received_boottime_ns,
+        newest_ns=contact.received_boottime_ns,
+    )
+
+
+def anchor_of(contact: Contact, ledger: Ledger, raised: datetime) -> TimeAnchor:
+    """What the two clocks start from now."""
+    assert ledger.boots is not None
+    known = [contact.t_lo, raised] + ([] if ledger.t_lo is None else [ledger.t_lo])
+    return TimeAnchor(
+        t_lo=max(known),
+        centre_time=contact.centre_time,
+        received_boot=contact.received_boot,
+        received_boottime_ns=contact.received_boottime_ns,
+        powered_before_ns=ledger.boots.powered_before_ns,
+        market_boots=ledger.boots.market_boots,
+        other_boots=ledger.boots.other_boots,
+        wall_error_s=contact.wall_error_s,
+    )

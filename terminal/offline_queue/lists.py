@@ -1,0 +1,224 @@
+"""ports.Lists and ports.CardKeys: what the centre sent, verified, in memory; as signed, it lies in the journal's file.
+
+A version never goes down. A download is stored with the record of its import in one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from domain.identity import CardId, Uid
+from domain.rule_set import Merchant, RuleSet
+from sync.batch import Versions
+from sync.bundle import Download, Item, Kind, Problem, encode_bundle, read_bundle
+from sync.card_format import SignedEntitlement, decode_entitlement
+from sync.cbor import Map, Value
+from sync.crypto import PublicKey
+from sync.errors import FormatError
+from sync.record import BODY_VERSION, RecordType
+from sync.signed_lists import CardKey, CentreKeys, HotList, open_card_keys
+from terminal.errors import JournalDamaged
+from terminal.offline_queue.identity import EnrolledTerminal
+from terminal.offline_queue.journal import OfflineJournal
+from terminal.offline_queue.store import ListRow
+from terminal.ports import CardRef, Draft, ListsState, Stamp
+from terminal.text import _
+
+Listed = TypeVar("Listed", RuleSet, Merchant, HotList, CentreKeys)
+_SINGLE: Final = (Kind.CENTRE_KEYS, Kind.RULE_SET, Kind.MERCHANT, Kind.HOT_LIST, Kind.CARD_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Everything in force."""
+
+    rules: RuleSet
+    merchant: Merchant
+    hot_list: HotList
+    cards: dict[Uid, CardRef]
+    keys: dict[CardId, bytes]
+    entitlements: dict[CardId, SignedEntitlement]
+    versions: Versions
+    centre_keys: CentreKeys
+
+
+class OfflineLists:
+    """The lists of one terminal; ``load`` or the first ``take_download`` fills them."""
+
+    def __init__(self, journal: OfflineJournal, enrolled: EnrolledTerminal) -> None:
+        self._journal = journal
+        self._enrolled = enrolled
+        self._held: _Held | None = None
+
+    def __repr__(self) -> str:
+        return "OfflineLists()"
+
+    def load(self) -> None:
+        """Read what is stored; nothing when no list was ever stored. JournalDamaged when it does not verify."""
+        rows = self._journal.stored_lists()
+        singles = [row for row in rows if row.kind in _SINGLE]
+        if not singles:
+            return
+        bundle = encode_bundle([Item(row.kind, row.version, row.content) for row in singles])
+        read = read_bundle(bundle, self._enrolled.root, None, self._enrolled.identity.terminal)
+        if read.problems:
+            raise JournalDamaged(
+                _("Une liste reçue du centre est abîmée sur le disque : %s") % read.problems[0].sentence
+            )
+        held = self._after(read, None)
+        entries = [
+            (Uid(row.content[:7]), row.content[7:]) for row in rows if row.kind == Kind.ENTITLEMENTS and row.item
+        ]
+        change = max((row.version for row in rows if row.kind == Kind.ENTITLEMENTS and not row.item), default=0)
+        held.entitlements.update(self._verified(entries, held.centre_keys))
+        self._held = replace(held, versions=replace(held.versions, entitlements=change))
+
+    def take_download(self, bundle: bytes, stamp: Stamp) -> tuple[Problem, ...]:
+        """Verify a bundle and take what is newer, in one commit; what was left out and why."""
+        before = self._held
+        keys = before.centre_keys if before else self._enrolled.centre_keys
+        read = read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+        after = self._after(read, before)
+        rows = [*self._new_singles(read, before), *self._new_entitlements(after, before)]
+        if rows:
+            imported: list[Value] = [[row.kind, row.version] for row in rows if not row.item]
+            body: Map = {0: BODY_VERSION, 1: imported, 2: len([row for row in rows if row.item])}
+            draft_stamp = replace(stamp, rules_version=after.rules.version, hot_list_version=after.hot_list.version)
+            self._journal.keep_lists(tuple(rows), Draft(RecordType.LIST_IMPORT, body, draft_stamp))
+        self._held = after
+        self._journal.raise_t_lo(after.hot_list.signed_at)
+        return read.problems
+
+    # --- ports.Lists -------------------------------------------------------------------------------------------------
+
+    def rules(self) -> RuleSet:
+        """The rule set in force."""
+        return self._in_force.rules
+
+    def merchant(self) -> Merchant:
+        """This stall's signed line."""
+        return self._in_force.merchant
+
+    def state(self) -> ListsState:
+        """Versions, and when the lists were signed."""
+        held = self._in_force
+        return ListsState(held.rules.version, held.hot_list.version, held.hot_list.signed_at)
+
+    def card(self, uid: Uid) -> CardRef | None:
+        """The card with this chip."""
+        return self._in_force.cards.get(uid)
+
+    def entitlement(self, card: CardId) -> SignedEntitlement | None:
+        """The newest one held."""
+        return self._in_force.entitlements.get(card)
+
+    def read_entitlement(self, data: bytes, uid: Uid) -> SignedEntitlement:
+        """One read from a card, verified; raises as ``decode_entitlement``."""
+        return decode_entitlement(data, uid, self._in_force.centre_keys.entitlements.get)
+
+    def is_on_hot_list(self, card: CardId) -> bool:
+        """Whether the card is to be refused."""
+        return card in self._in_force.hot_list.cards
+
+    def key(self, card: CardId) -> bytes | None:
+        """The card's key (ports.CardKeys)."""
+        return self._in_force.keys.get(card)
+
+    # --- for the outbox ----------------------------------------------------------------------------------------------
+
+    @property
+    def versions(self) -> Versions:
+        """What is held; zeros before the first download."""
+        return self._held.versions if self._held else Versions()
+
+    @property
+    def answer_key(self) -> PublicKey:
+        """Key of the centre's answers."""
+        return (self._held.centre_keys if self._held else self._enrolled.centre_keys).answers
+
+    # --- within ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _in_force(self) -> _Held:
+        if self._held is None:
+            raise JournalDamaged(_("Cette caisse n'a pas encore reçu ses listes : il faut l'enrôler à nouveau."))
+        return self._held
+
+    def _after(self, read: Download, before: _Held | None) -> _Held:
+        """What is in force after a download; an older version never replaces a newer one."""
+        keys = _newer(read.centre_keys, before.centre_keys if before else self._enrolled.centre_keys)
+        rules = _newer(read.rules, before.rules if before else None)
+        merchant = _newer(read.merchant, before.merchant if before else None)
+        hot_list = _newer(read.hot_list, before.hot_list if before else None)
+        if keys is None or rules is None or merchant is None or hot_list is None:
+            raise JournalDamaged(_("Le centre n'a pas envoyé toutes les listes : règles, commerçant, opposition."))
+        cards, card_keys = (dict(before.cards), dict(before.keys)) if before else ({}, {})
+        held = before.versions if before else Versions()
+        version = held.card_keys
+        if read.card_keys is not None and read.card_keys.version > version:
+            opened = open_card_keys(read.card_keys, self._enrolled.device_key)
+            cards, card_keys = _by_chip(opened), {entry.card: entry.key for entry in opened}
+            version = read.card_keys.version
+        entitlements = dict(before.entitlements) if before else {}
+        change = held.entitlements
+        for delta in sorted(read.entitlements, key=lambda delta: delta.since):
+            if delta.since <= change < delta.version:
+                for card, word in self._verified(delta.entries, keys).items():
+                    known = entitlements.get(card)
+                    if known is None or word.entitlement.number > known.entitlement.number:
+                        entitlements[card] = word
+                change = delta.version
+        versions = Versions(rules.version, hot_list.version, merchant.version, version, change, keys.version)
+        return _Held(rules, merchant, hot_list, cards, card_keys, entitlements, versions, keys)
+
+    def _verified(self, entries: Iterable[tuple[Uid, bytes]], keys: CentreKeys) -> dict[CardId, SignedEntitlement]:
+        """Each entitlement verified on its own; one that does not hold counts for nothing."""
+        found = {}
+        for uid, data in entries:
+            try:
+                word = decode_entitlement(data, uid, keys.entitlements.get)
+            except FormatError:
+                continue
+            found[word.entitlement.card] = word
+        return found
+
+    def _new_singles(self, read: Download, before: _Held | None) -> list[ListRow]:
+        held = before.versions if before else Versions()
+        known = {
+            Kind.CENTRE_KEYS: held.centre_keys,
+            Kind.RULE_SET: held.rules,
+            Kind.MERCHANT: held.merchant,
+            Kind.HOT_LIST: held.hot_list,
+            Kind.CARD_KEYS: held.card_keys,
+        }
+        return [
+            ListRow(item.kind, b"", item.version, item.signed)
+            for item in read.items
+            if item.kind in _SINGLE and item.version > known[Kind(item.kind)]
+        ]
+
+    def _new_entitlements(self, after: _Held, before: _Held | None) -> list[ListRow]:
+        known = before.entitlements if before else {}
+        uids = {ref.card: uid for uid, ref in after.cards.items()}
+        rows = [
+            ListRow(
+                Kind.ENTITLEMENTS, card, word.entitlement.epoch << 24 | word.entitlement.seq, uids[card] + word.data
+            )
+            for card, word in after.entitlements.items()
+            if card in uids and known.get(card) != word
+        ]
+        if after.versions.entitlements != (before.versions.entitlements if before else 0):
+            rows.append(ListRow(Kind.ENTITLEMENTS, b"", after.versions.entitlements, b""))
+        return rows
+
+
+def _by_chip(cards: Iterable[CardKey]) -> dict[Uid, CardRef]:
+    return {entry.uid: CardRef(entry.card, entry.uid, entry.programme, entry.aid, entry.expires_at) for entry in cards}
+
+
+def _newer(new: Listed | None, old: Listed | None) -> Listed | None:
+    if new is None or (old is not None and new.version <= old.version):
+        return old
+    return new
