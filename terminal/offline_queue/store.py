@@ -55,6 +55,16 @@ COLUMNS: Final = {
     "list": ("kind", "item", "is_old", "version", "content", "mark"),
 }
 
+# The casts make bytes of whatever type a flipped bit has made of a column; its mark then tells.
+_READ_RECORDS: Final = """SELECT seq, COALESCE(CAST(sealed AS BLOB), x''), COALESCE(CAST(facts AS BLOB), x''),
+    COALESCE(CAST(mark AS BLOB), x'') FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"""
+_READ_LATCH: Final = """SELECT CAST(commits AS INTEGER), COALESCE(CAST(intent AS BLOB), x''),
+    COALESCE(CAST(mark AS BLOB), x'') FROM latch"""
+_READ_CONTACT: Final = "SELECT COALESCE(CAST(content AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM contact"
+_READ_LISTS: Final = """SELECT CAST(kind AS INTEGER), COALESCE(CAST(item AS BLOB), x''), CAST(version AS INTEGER),
+    COALESCE(CAST(content AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM list WHERE is_old = ?
+    ORDER BY kind, item"""
+
 T = TypeVar("T")
 
 
@@ -230,12 +240,11 @@ class Store:
 
     def records(self, first_seq: int = 0, most: int = -1) -> list[RecordRow]:
         """Rows from ``first_seq`` on, in order; ``most`` below 0 for all."""
-        sql = f"SELECT seq, {_blobs('sealed', 'facts', 'mark')} FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"
-        return [RecordRow(*row) for row in self._rows(sql, first_seq, most)]
+        return [RecordRow(*row) for row in self._rows(_READ_RECORDS, first_seq, most)]
 
     def latch(self) -> Latch:
         """Commits made and the intent open; JournalDamaged when its mark does not hold."""
-        rows = self._rows(f"SELECT CAST(commits AS INTEGER), {_blobs('intent', 'mark')} FROM latch")
+        rows = self._rows(_READ_LATCH)
         if len(rows) != 1 or Latch(rows[0][0], rows[0][1]).mark != rows[0][2]:
             raise JournalDamaged(_("Le journal est abîmé : la ligne de l'intention ne tient plus."))
         self._latch = Latch(rows[0][0], rows[0][1])
@@ -243,7 +252,7 @@ class Store:
 
     def contact(self) -> bytes:
         """What is kept about the centre; JournalDamaged when its mark does not hold."""
-        rows = self._rows(f"SELECT {_blobs('content', 'mark')} FROM contact")
+        rows = self._rows(_READ_CONTACT)
         if len(rows) != 1 or sha256(rows[0][0]) != rows[0][1]:
             raise JournalDamaged(_("Le journal est abîmé : la ligne du centre ne tient plus."))
         content: bytes = rows[0][0]
@@ -251,9 +260,8 @@ class Store:
 
     def lists(self, *, is_old: bool = False) -> list[ListRow]:
         """Lists as received, those in force or those before them; JournalDamaged when a mark does not hold."""
-        columns = f"CAST(kind AS INTEGER), {_blobs('item')}, CAST(version AS INTEGER), {_blobs('content', 'mark')}"
         found = []
-        for *row, mark in self._rows(f"SELECT {columns} FROM list WHERE is_old = ? ORDER BY kind, item", int(is_old)):
+        for *row, mark in self._rows(_READ_LISTS, int(is_old)):
             item = ListRow(*row)
             if item.mark != mark:
                 raise JournalDamaged(_("Une liste reçue du centre est abîmée sur le disque (sorte %d).") % item.kind)
@@ -308,11 +316,6 @@ class Store:
             yield
         except (peewee.PeeweeException, apsw.Error, OSError) as fault:
             raise _fault_of(fault) from None
-
-
-def _blobs(*columns: str) -> str:
-    """SQL for columns that come out as bytes whatever a flipped bit made of their type."""
-    return ", ".join(f"COALESCE(CAST({column} AS BLOB), x'')" for column in columns)
 
 
 def _fault_of(fault: BaseException) -> JournalFault:

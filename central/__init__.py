@@ -1,0 +1,1 @@
+"""The centre: keys, cards, grants, enrolment, ingest, ledger, report. Re-decides nothing yet, proves everything."""

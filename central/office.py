@@ -1,0 +1,367 @@
+"""Everything one does with a centre: make it, register cards, grant, enrol terminals, exchange batches, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from central import grants, ledger
+from central.ingest import take_batch
+from central.keys import CentralKeys, load_keys, make_keys
+from central.rule_file import read_rule_file
+from central.store import Store
+from domain.card_log import LogRecord
+from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, TerminalId, Uid
+from domain.money import Cents
+from domain.rule_set import Merchant, RuleSet
+from sync.batch import Answer, Versions, decode_batch, encode_answer
+from sync.bundle import Item, Kind, encode_bundle
+from sync.card_format import CardInfo, encode_card_info
+from sync.crypto import public_bytes, public_key, sha256, token
+from sync.enrolment import (
+    SECRET_SIZE_B,
+    Certificate,
+    OneTimeCode,
+    Response,
+    encode_certificate,
+    encode_response,
+    fingerprint,
+    read_request,
+)
+from sync.errors import BadSignature, Malformed
+from sync.issuing import LOADED_AT_ISSUING, IssueOrder, first_log_record
+from sync.rule_format import encode_merchant, encode_rule_set, read_rule_set
+from sync.signed_lists import (
+    CardKey,
+    EntitlementDelta,
+    HotList,
+    encode_card_keys,
+    encode_centre_keys,
+    encode_entitlements,
+    encode_hot_list,
+)
+
+AID: Final = bytes.fromhex("A05310")
+ROOT_ID, LISTS_ID, ANSWERS_ID = b"root", b"lists", b"answers"
+CODE_LIVES: Final = timedelta(hours=24)
+CERTIFICATE_LIVES: Final = timedelta(days=366)
+OFFLINE_CAP, CARD_CAP = Cents(200_000), Cents(8_000)
+HOT_LIST_LIVES: Final = timedelta(hours=6)
+"""An unchanged hot list is signed again after so long: its age tells a terminal the age of its last contact."""
+
+
+def now_utc() -> datetime:
+    """Aware UTC."""
+    return datetime.now(UTC)
+
+
+def make_centre(directory: Path, rule_file: Path, at: datetime | None = None) -> None:
+    """Make a new centre in an empty folder: keys, tables, the rule set, an empty hot list."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rules = read_rule_file(rule_file)
+    make_keys(directory / "keys")
+    Store(directory / "centre.db").create()
+    office = Office(directory)
+    with office.store.writing():
+        office.put_rule_set(rules, at or now_utc())
+        office.sign_hot_list(at or now_utc())
+    office.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What goes back to a terminal."""
+
+    answer: bytes
+    bundle: bytes
+
+
+class Office:
+    """An open centre. ``clock`` tells aware UTC; each thread that uses it connects by itself."""
+
+    def __init__(self, directory: Path, clock: Callable[[], datetime] = now_utc) -> None:
+        self.directory = directory
+        self.store = Store(directory / "centre.db")
+        self.keys: CentralKeys = load_keys(directory / "keys")
+        self._clock = clock
+        self.store.open()
+
+    def close(self) -> None:
+        """Let go of the database in this thread."""
+        self.store.close()
+
+    @property
+    def rules(self) -> RuleSet:
+        """The newest rule set."""
+        row = self.store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", Kind.RULE_SET)
+        assert row is not None, "a centre has a rule set"
+        return read_rule_set(bytes(row["data"]), self.keys.signing["lists"].public_key())
+
+    def day_start(self, day: date) -> datetime:
+        """The instant a day begins in the programme's time zone, aware UTC."""
+        return datetime.combine(day, time(), ZoneInfo(self.rules.timezone)).astimezone(UTC)
+
+    def day_after(self, day: date) -> datetime:
+        """The instant a day is over."""
+        return self.day_start(day + timedelta(days=1))
+
+    # --- cards -------------------------------------------------------------------------------------------------------
+
+    def register_card(self, uid: Uid) -> IssueOrder:
+        """Take a chip into the programme under a fresh pseudonym, and say what to write on it.
+
+        The same chip asked for again before it is issued gets the same order (a broken-off issuing).
+        """
+        at, programme = self._clock(), self.rules.programme
+        with self.store.writing():
+            known = self.store.one("SELECT card FROM card WHERE uid = ?", uid)
+            card = CardId(bytes(known["card"]) if known else token(CARD_ID_SIZE_B))
+            if known is None:
+                self.store.put(
+                    "card",
+                    card=card,
+                    uid=uid,
+                    aid=AID,
+                    loaded=int(LOADED_AT_ISSUING),
+                    expires_at=None,
+                    registered_at=int(at.timestamp()),
+                    hot_since=None,
+                )
+                self.store.next_number("card keys")
+        info = CardInfo(1, card, programme, LOADED_AT_ISSUING, None)
+        record: LogRecord = first_log_record(at, self.rules.version)
+        numbers = self.keys.masters
+        keys = {number: self.keys.card_key(number, uid, AID, programme, card) for number in numbers}
+        signed = encode_card_info(info, uid, self.keys.signer("cards"))
+        return IssueOrder(card, uid, AID, LOADED_AT_ISSUING, signed, record, keys)
+
+    def grant(self, card: CardId, purse: PurseNumber, amount: Cents, start: datetime, end: datetime | None) -> None:
+        """Grant cents to a card and sign the entitlement that says so."""
+        at = self._clock()
+        with self.store.writing():
+            grants.give(self.store, card, purse, amount, start, end, at)
+            grants.issue(self.store, self.keys, card, self.rules.version, at)
+
+    def report_lost(self, card: CardId) -> None:
+        """Put a card on the hot list."""
+        at = self._clock()
+        with self.store.writing():
+            self.store.change("UPDATE card SET hot_since = ? WHERE card = ?", int(at.timestamp()), card)
+            self.sign_hot_list(at)
+
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    def put_rule_set(self, rules: RuleSet, at: datetime) -> None:
+        """Sign a rule set; its version must be new. Inside a transaction."""
+        signed = encode_rule_set(rules, LISTS_ID, self.keys.signer("lists"))
+        self._keep(Kind.RULE_SET, rules.version, at, signed)
+
+    def sign_hot_list(self, at: datetime) -> None:
+        """Sign the whole hot list anew. Inside a transaction."""
+        rows = self.store.all("SELECT card FROM card WHERE hot_since IS NOT NULL")
+        version = self.store.next_number("hot list")
+        hot_list = HotList(version, at.replace(microsecond=0), frozenset(CardId(bytes(row["card"])) for row in rows))
+        self._keep(Kind.HOT_LIST, version, at, encode_hot_list(hot_list, LISTS_ID, self.keys.signer("lists")))
+
+    def put_merchant(self, name: str, groups: Sequence[str], default_family: str) -> Merchant:
+        """A new merchant of the programme."""
+        with self.store.writing():
+            number = self.store.next_number("merchant")
+            self.store.put(
+                "merchant",
+                number=number,
+                version=1,
+                name=name,
+                groups=" ".join(sorted(groups)),
+                default_family=default_family,
+            )
+        return self._merchant(number)
+
+    # --- terminals ---------------------------------------------------------------------------------------------------
+
+    def new_code(self, merchant: int) -> OneTimeCode:
+        """A one-time code for a terminal of a merchant, good for a day."""
+        code = OneTimeCode(token(SECRET_SIZE_B), fingerprint(self.keys.signing["root"].public_key()))
+        expires_at = int((self._clock() + CODE_LIVES).timestamp())
+        with self.store.writing():
+            self.store.put("code", secret_hash=sha256(code.secret), merchant=merchant, expires_at=expires_at)
+        return code
+
+    def enrol(self, signed_request: bytes) -> bytes:
+        """Answer an enrolment: certificate, keys, first lists. The same device may ask again with its code.
+
+        Raises:
+            Malformed: not a request, or a code that is unknown, used or too old.
+            BadSignature: the sender does not hold the key it names.
+        """
+        request = read_request(signed_request)
+        device_key, at = public_bytes(request.device_key), self._clock().replace(microsecond=0)
+        with self.store.writing():
+            code = self.store.one("SELECT * FROM code WHERE secret_hash = ?", sha256(request.secret))
+            if code is None or code["expires_at"] < at.timestamp():
+                raise Malformed("unknown or expired code")
+            if code["device_key"] is not None and bytes(code["device_key"]) != device_key:
+                raise BadSignature("this code was used by another device")
+            if code["device_key"] is None:
+                self._take_in(code["merchant"], device_key, request.software, sha256(request.secret), at)
+            row = self.store.one("SELECT * FROM terminal WHERE device_key = ? ORDER BY epoch DESC LIMIT 1", device_key)
+        assert row is not None
+        terminal = TerminalId(bytes(row["terminal"]))
+        bundle = self._bundle(terminal, device_key, row["merchant"], Versions())
+        keys = encode_centre_keys(self.keys.public(), ROOT_ID, self.keys.signer("root"))
+        root = self.keys.signing["root"].public_key()
+        return encode_response(Response(root, bytes(row["certificate"]), keys, bundle))
+
+    def _take_in(self, merchant: int, device_key: bytes, software: str, secret_hash: bytes, at: datetime) -> None:
+        known = self.store.one(
+            "SELECT terminal, max(epoch) AS epoch FROM terminal WHERE device_key = ? GROUP BY terminal", device_key
+        )
+        terminal = TerminalId(bytes(known["terminal"]) if known else token(8))
+        epoch = known["epoch"] + 1 if known else 1
+        certificate = Certificate(
+            terminal=terminal,
+            epoch=epoch,
+            station=Station(self.store.next_number("station")),
+            merchant=merchant,
+            programme=self.rules.programme,
+            device_key=public_key(device_key),
+            offline_cap=OFFLINE_CAP,
+            card_cap=CARD_CAP,
+            caps_version=1,
+            valid_from=at,
+            valid_until=at + CERTIFICATE_LIVES,
+        )
+        signed = encode_certificate(certificate, ROOT_ID, self.keys.signer("root"))
+        self.store.put(
+            "terminal",
+            terminal=terminal,
+            epoch=epoch,
+            station=int(certificate.station),
+            merchant=merchant,
+            certificate=signed,
+            device_key=device_key,
+            software=software,
+            enrolled_at=int(at.timestamp()),
+            valid_until=int(certificate.valid_until.timestamp()),
+            head_seq=0,
+            head_hash=sha256(signed),
+        )
+        self.store.change(
+            "UPDATE code SET device_key = ?, terminal = ? WHERE secret_hash = ?", device_key, terminal, secret_hash
+        )
+
+    # --- exchange ----------------------------------------------------------------------------------------------------
+
+    def exchange(self, data: bytes) -> Exchange:
+        """Take in a batch and answer it. Raises Malformed or UnknownVersion when there is no head to answer to."""
+        batch, at = decode_batch(data), self._clock()
+        head = batch.head
+        with self.store.writing():
+            taken = take_batch(self.store, self.keys, self.rules.programme, batch, at)
+            self._renew_hot_list(at)
+        answer = Answer(
+            terminal=head.terminal,
+            epoch=head.epoch,
+            head_seq=taken.head_seq,
+            head_hash=taken.head_hash,
+            centre_time=at.replace(microsecond=0),
+            nonce=head.nonce,
+            dispositions=taken.dispositions,
+            newest=self._newest(taken.merchant),
+            is_frozen=taken.is_frozen,
+        )
+        signed = encode_answer(answer, ANSWERS_ID, self.keys.signer("answers"))
+        bundle = b"" if taken.is_frozen else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
+        return Exchange(signed, bundle)
+
+    def _renew_hot_list(self, at: datetime) -> None:
+        signed_at = self.store.number("SELECT max(signed_at) FROM signed_list WHERE kind = ?", Kind.HOT_LIST)
+        if at.timestamp() - signed_at >= HOT_LIST_LIVES.total_seconds():
+            self.sign_hot_list(at)
+
+    def _newest(self, merchant: int) -> Versions:
+        return Versions(
+            rules=self._newest_of(Kind.RULE_SET),
+            hot_list=self._newest_of(Kind.HOT_LIST),
+            merchant=self._merchant(merchant).version,
+            card_keys=self.store.current_number("card keys"),
+            entitlements=self.store.current_number("entitlement change"),
+            centre_keys=self.keys.public().version,
+        )
+
+    def _bundle(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> bytes:
+        """What this terminal does not hold yet."""
+        newest, items = self._newest(merchant), []
+        sign = self.keys.signer("lists")
+        if newest.centre_keys > held.centre_keys:
+            signed = encode_centre_keys(self.keys.public(), ROOT_ID, self.keys.signer("root"))
+            items.append(Item(Kind.CENTRE_KEYS, newest.centre_keys, signed))
+        for kind, has, wants in (
+            (Kind.RULE_SET, newest.rules, held.rules),
+            (Kind.HOT_LIST, newest.hot_list, held.hot_list),
+        ):
+            if has > wants:
+                items.append(Item(kind, has, self._kept(kind, has)))
+        if newest.merchant > held.merchant:
+            entry = self._merchant(merchant)
+            items.append(Item(Kind.MERCHANT, entry.version, encode_merchant(entry, LISTS_ID, sign)))
+        if newest.card_keys > held.card_keys:
+            signed = encode_card_keys(
+                newest.card_keys, terminal, public_key(device_key), self._card_keys(), LISTS_ID, sign
+            )
+            items.append(Item(Kind.CARD_KEYS, newest.card_keys, signed))
+        if newest.entitlements > held.entitlements:
+            delta = EntitlementDelta(
+                held.entitlements, newest.entitlements, self._entitlements(held.entitlements, newest.entitlements)
+            )
+            items.append(Item(Kind.ENTITLEMENTS, delta.version, encode_entitlements(delta, LISTS_ID, sign)))
+        return encode_bundle(items)
+
+    def _card_keys(self) -> tuple[CardKey, ...]:
+        programme = self.rules.programme
+        found = []
+        for row in self.store.all("SELECT card, uid, aid, expires_at FROM card ORDER BY card"):
+            card, uid, aid = CardId(bytes(row["card"])), Uid(bytes(row["uid"])), bytes(row["aid"])
+            expires = None if row["expires_at"] is None else datetime.fromtimestamp(row["expires_at"], UTC)
+            found.append(CardKey(card, uid, programme, aid, expires, self.keys.card_key(1, uid, aid, programme, card)))
+        return tuple(found)
+
+    def _entitlements(self, since: int, up_to: int) -> tuple[tuple[Uid, bytes], ...]:
+        """The newest entitlement of each card that changed, in the order of change."""
+        rows = self.store.all(
+            """SELECT card.uid AS uid, entitlement.data AS data, max(change_number) FROM entitlement
+            JOIN card ON card.card = entitlement.card WHERE change_number > ? AND change_number <= ?
+            GROUP BY entitlement.card ORDER BY max(change_number)""",
+            since,
+            up_to,
+        )
+        return tuple((Uid(bytes(row["uid"])), bytes(row["data"])) for row in rows)
+
+    def _merchant(self, number: int) -> Merchant:
+        row = self.store.one("SELECT * FROM merchant WHERE number = ?", number)
+        if row is None:
+            raise Malformed("no merchant of that number")
+        return Merchant(number, row["version"], row["name"], frozenset(row["groups"].split()), row["default_family"])
+
+    def _keep(self, kind: Kind, version: int, at: datetime, signed: bytes) -> None:
+        self.store.put("signed_list", kind=int(kind), version=version, signed_at=int(at.timestamp()), data=signed)
+
+    def _newest_of(self, kind: Kind) -> int:
+        return self.store.number("SELECT max(version) FROM signed_list WHERE kind = ?", int(kind))
+
+    def _kept(self, kind: Kind, version: int) -> bytes:
+        row = self.store.one("SELECT data FROM signed_list WHERE kind = ? AND version = ?", int(kind), version)
+        assert row is not None
+        return bytes(row["data"])
+
+    # --- report ------------------------------------------------------------------------------------------------------
+
+    def accounts(self) -> tuple[ledger.CardAccount, ...]:
+        """The state of every card's money, in order of registration."""
+        now_s = int(self._clock().timestamp())
+        cards = self.store.all("SELECT * FROM card ORDER BY registered_at, card")
+        return tuple(ledger.account(self.store, card, now_s) for card in cards)

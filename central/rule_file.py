@@ -1,0 +1,121 @@
+"""A programme's rule set from a TOML file (version 0 of its shape): strict, in plain words, one purse for now."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from domain.identity import PurseNumber
+from domain.money import Cents
+from domain.rule_set import Ceilings, Condition, Purse, RuleSet, Tier
+
+_TOP: Final = {"programme", "version", "unit", "timezone", "phone", "never", "purse", "ceilings"}
+_PURSE: Final = {"number", "id", "name", "pays", "window", "unspent"}
+_CONDITION: Final = {"families", "merchants"}
+_CEILINGS: Final = {"floor_limit", "day_total", "confirm", "tiers"}
+_TIER: Final = {"days", "day_total"}
+
+
+class RuleMistake(Exception):
+    """A mistake in a rule file; says where and what to do, in French."""
+
+
+def read_rule_file(path: Path) -> RuleSet:
+    """The rule set of a file.
+
+    Raises:
+        RuleMistake: unknown word, amount that is no quoted sum, family nobody defined, more than one purse …
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise RuleMistake(f"{path.name} n'est pas un fichier TOML lisible : {fault}") from None
+    _only(raw, _TOP, "au début du fichier")
+    purses = raw.get("purse", [])
+    if len(purses) != 1:
+        raise RuleMistake("une enveloppe et une seule pour l'instant : écrivez un seul [[purse]].")
+    ceilings = _table(raw, "ceilings")
+    _only(ceilings, _CEILINGS, "dans [ceilings]")
+    rules = RuleSet(
+        programme=_text(raw, "programme"),
+        version=_whole(raw, "version"),
+        timezone=_text(raw, "timezone"),
+        never=frozenset(raw.get("never", [])),
+        purses=(_purse(purses[0]),),
+        ceilings=Ceilings(
+            floor_limit=_cents(ceilings, "floor_limit"),
+            day_total=_cents(ceilings, "day_total"),
+            confirm=_cents(ceilings, "confirm"),
+            tiers=tuple(_tier(item) for item in ceilings.get("tiers", [])),
+        ),
+        phone=str(raw.get("phone", "")),
+    )
+    _check_families(rules)
+    return rules
+
+
+def _purse(raw: Mapping[str, Any]) -> Purse:
+    _only(raw, _PURSE, "dans [[purse]]")
+    if raw.get("window") not in ("month", "dates", "none") or raw.get("unspent") not in ("lapse", "carry"):
+        raise RuleMistake('window est "month", "dates" ou "none" ; unspent est "lapse" ou "carry".')
+    conditions = raw.get("pays", [])
+    if not conditions:
+        raise RuleMistake("cette enveloppe ne paie rien : donnez au moins une condition dans pays = [ … ].")
+    for condition in conditions:
+        _only(condition, _CONDITION, "dans pays")
+    return Purse(
+        number=PurseNumber(_whole(raw, "number")),
+        code=_text(raw, "id"),
+        name=_text(raw, "name"),
+        pays=tuple(
+            Condition(frozenset(item.get("families", [])), frozenset(item.get("merchants", []))) for item in conditions
+        ),
+    )
+
+
+def _tier(raw: Mapping[str, Any]) -> Tier:
+    _only(raw, _TIER, "dans tiers")
+    return Tier(_whole(raw, "days"), _cents(raw, "day_total") if "day_total" in raw else None)
+
+
+def _check_families(rules: RuleSet) -> None:
+    named = rules.never | {family for purse in rules.purses for rule in purse.pays for family in rule.families}
+    for family in sorted(named - set(rules.families)):
+        raise RuleMistake(f"la famille « {family} » n'existe pas : voyez la liste des familles.")
+
+
+def _only(raw: Mapping[str, Any], known: set[str], where: str) -> None:
+    for word in raw:
+        if word not in known:
+            raise RuleMistake(f"mot inconnu « {word} » {where} : corrigez-le ou retirez-le, rien n'est pris à moitié.")
+
+
+def _table(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw.get(name)
+    if not isinstance(value, dict):
+        raise RuleMistake(f"il manque la partie [{name}].")
+    return value
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str) or not value:
+        raise RuleMistake(f'il manque {name} = "…".')
+    return value
+
+
+def _whole(raw: Mapping[str, Any], name: str) -> int:
+    value = raw.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RuleMistake(f"{name} est un nombre entier à partir de 1.")
+    return value
+
+
+def _cents(raw: Mapping[str, Any], name: str) -> Cents:
+    value = raw.get(name)
+    whole, dot, cents = value.partition(".") if isinstance(value, str) else ("", "", "")
+    if not (dot and whole.isdecimal() and len(cents) == 2 and cents.isdecimal()):
+        raise RuleMistake(f'{name} s\'écrit entre guillemets avec deux décimales, par exemple "80.00".')
+    return Cents(int(whole) * 100 + int(cents))

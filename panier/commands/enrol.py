@@ -1,0 +1,27 @@
+"""``panier enrol``: give this terminal its identity with a one-time code from the centre."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sync.errors import FormatError
+from sync.http_centre import HttpCentre
+from terminal import bootstrap
+
+
+@click.command(help="Donner son identité à cette caisse, avec le code à usage unique du centre.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--centre", "url", default="http://localhost", help="adresse du centre")
+@click.option("--socket", "unix_socket", type=click.Path(path_type=Path), default=None, help="prise UNIX du centre")
+@click.argument("code")
+def enrol(directory: Path, url: str, unix_socket: Path | None, code: str) -> None:
+    centre = HttpCentre(url, unix_socket)
+    try:
+        enrolled = bootstrap.enrol(directory, code, centre.enrol)
+    except FormatError:
+        raise click.ClickException("Ce code n'est pas le bon, ou il a déjà servi. Demandez-en un autre.") from None
+    finally:
+        centre.close()
+    click.echo(f"Caisse enrôlée : station {enrolled.identity.station}, programme {enrolled.identity.programme}.")

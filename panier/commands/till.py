@@ -1,0 +1,54 @@
+"""``panier till``: the cashier's screen, or the same events as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from panier import logs
+from terminal.bootstrap import OpenTill, pcsc_readers
+from terminal.errors import JournalFault
+from terminal.stops import why_stopped
+
+
+@click.command(help="La caisse : l'écran du commerçant, ou --json pour un programme.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--reader", default=None, help="partie du nom du lecteur ; sans elle, tous les lecteurs")
+@click.option("--phone", default="", help="numéro affiché quand la caisse s'arrête")
+@click.option("--json", "as_json", is_flag=True, help="une requête et un événement JSON par ligne")
+@click.option("--theme", type=click.Choice(["soleil", "nuit"]), default="soleil")
+def till(directory: Path, reader: str | None, phone: str, as_json: bool, theme: str) -> None:
+    try:
+        opened = OpenTill(directory, pcsc_readers(reader), phone)
+    except JournalFault as fault:
+        code, sentence = why_stopped(fault)
+        raise click.ClickException(f"{sentence} ({code})") from None
+    try:
+        error = _as_lines(opened) if as_json else _on_screen(opened, theme)
+    finally:
+        opened.close()
+    if error is not None:
+        logs.bug(error)
+        raise click.ClickException("La caisse a rencontré une erreur et s'est arrêtée. Redémarrez-la.")
+
+
+def _as_lines(opened: OpenTill) -> BaseException | None:
+    from terminal.json_lines import JsonTill
+
+    lines = JsonTill(opened.loop, sys.stdout)
+    opened.watch_readers()
+    lines.run(sys.stdin.buffer)
+    return lines.error
+
+
+def _on_screen(opened: OpenTill, theme: str) -> BaseException | None:
+    from terminal.ui.app import TillApp
+    from terminal.ui.sale_view import FamilyTile
+
+    tiles = [FamilyTile(family.code, family.name_fr, family.icon) for family in opened.tiles()]
+    app = TillApp(opened.loop, opened.status, tiles, theme=theme)
+    opened.watch_readers()
+    app.run()
+    return app.error
