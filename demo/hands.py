@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from demo.till_process import TillProcess
 from emulator.card import VirtualCard
 from emulator.field import Exchange
 from emulator.tear import Phase, Tear, tear_on
@@ -18,8 +20,8 @@ from emulator.vpcd import FIRST_READER_PORT, CardInField
 COMMIT_TRANSACTION = 0xC7
 WRITE_RECORD = 0x8B
 VIRTUAL_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
-LIFT_PAUSE_S = 0.35
-"""A hand is not faster than this between two cards."""
+LIFT_PAUSE_S = 0.9
+"""A hand is not faster than this between two cards; PC/SC looks into a virtual field every 0.4 s only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,16 @@ class Mishap:
     kills_pid: int | None = None
 
 
-PULLED_BEFORE_COMMIT = Mishap(WRITE_RECORD, Phase.AFTER)
+PULLED_BEFORE_COMMIT = Mishap(WRITE_RECORD, Phase.ANSWER_LOST)
 COMMIT_ANSWER_LOST = Mishap(COMMIT_TRANSACTION, Phase.ANSWER_LOST)
 
 
 class Hand(Protocol):
     """Lays cards down and lifts them."""
+
+    def stand_at(self, till: TillProcess) -> None:
+        """Whose reader it is; told anew for each till."""
+        ...
 
     def lay_down(self, card: Path, mishap: Mishap | None = None) -> None: ...
 
@@ -55,6 +61,9 @@ class VpcdHand:
     def __init__(self, reader: int) -> None:
         self._port = FIRST_READER_PORT + reader
         self._field: CardInField | None = None
+
+    def stand_at(self, till: TillProcess) -> None:
+        """A virtual reader stays where it is."""
 
     def lay_down(self, card: Path, mishap: Mishap | None = None) -> None:
         """Lay down the card whose memory is the file ``card``."""
@@ -85,3 +94,30 @@ def _killer(mishap: Mishap) -> Callable[[Exchange], None]:
             os.kill(pid, signal.SIGKILL)
 
     return on_exchange
+
+
+class PipeHand:
+    """A hand at the reader inside a till's own process, where there is no PC/SC: it tells the till what it does."""
+
+    def __init__(self) -> None:
+        self._till: TillProcess | None = None
+
+    def stand_at(self, till: TillProcess) -> None:
+        """The till whose reader this is."""
+        self._till = till
+
+    def lay_down(self, card: Path, mishap: Mishap | None = None) -> None:
+        """Lay down the card whose memory is the file ``card``."""
+        assert self._till is not None
+        hand: dict[str, object] = {"lay": str(card)}
+        if mishap is not None:
+            hand["instruction"] = mishap.instruction
+            hand["phase"] = mishap.phase.value
+            hand["kills"] = mishap.kills_pid is not None
+        self._till.ask({"hand": hand})
+
+    def lift(self) -> None:
+        """Take it away again; from a till that was killed it is away already."""
+        assert self._till is not None
+        with contextlib.suppress(OSError):
+            self._till.ask({"hand": {"lift": True}})

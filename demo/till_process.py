@@ -36,6 +36,7 @@ class TillProcess:
         )
         self._heard: Queue[Event] = Queue()
         self._log_path = log_path
+        self._seen: set[str] = set()
         threading.Thread(target=self._listen, name="till-events", daemon=True).start()
 
     @property
@@ -62,6 +63,7 @@ class TillProcess:
                 event = self._heard.get(timeout=left)
             except Empty:
                 break
+            self._seen.add(event["event"])
             if event["event"] in names:
                 return event
             passed.append(event["event"])
@@ -69,6 +71,11 @@ class TillProcess:
                 break
         tail = self._log_path.read_text(errors="replace")[-800:] if self._log_path.exists() else ""
         raise Disappointed(f"attendu : {' ou '.join(names)} ; entendu : {', '.join(passed) or 'rien'}\n{tail}")
+
+    def expect_once(self, name: str) -> None:
+        """That an event of this name has come by now, or comes."""
+        if name not in self._seen:
+            self.expect(name)
 
     def sell(self, sale: int, *lines: tuple[str, int]) -> Event:
         """Ask for a sale; the event that answers it first."""

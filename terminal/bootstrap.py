@@ -173,7 +173,7 @@ def pcsc_readers(wanted: str | None) -> MakeReaders:
     def made(keys: KeyStore, clock: Clock, post: Post) -> OpenReaders:
         from terminal.nfc.pcsc import PcscReaders  # pyscard is an extra
 
-        return PcscReaders(keys, clock, post, wanted=wanted)
+        return PcscReaders(keys, clock, post, chosen=(wanted,) if wanted else ())
 
     return made
 

@@ -346,10 +346,19 @@ class Till:
             case ReaderFault():
                 return _reader_words(fault)
             case CardMisbehaves():
-                return self._declined(sale, Reason.NOT_GENUINE)
+                return self._misread(sale)
             case _:
                 self._signal(Signal.ATTENTION)
                 return (say.PutBack(sale.sale),)
+
+    def _misread(self, sale: Sale) -> Outwards:
+        """One bad answer is most often a card that moved: put it back. A second one is no card of ours."""
+        waiting = self._standing
+        if isinstance(waiting, AwaitingCard) and not waiting.is_misread:
+            self._standing = AwaitingCard(waiting.sale, waiting.paid_twice_by, is_misread=True)
+            self._signal(Signal.ATTENTION)
+            return (say.PutBack(sale.sale),)
+        return self._declined(sale, Reason.NOT_GENUINE)
 
     def _show_balance(self, presence: Presence, sale: int) -> Outwards:
         self._standing = Idle()

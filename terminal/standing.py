@@ -34,10 +34,16 @@ class ToConfirm:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingCard:
-    """A card may be laid down; ``paid_twice_by`` has agreed to pay the same once more."""
+    """A card may be laid down.
+
+    Attributes:
+        paid_twice_by: has agreed to pay the same once more.
+        is_misread: a card gave an answer none of ours gives; the next such one is not tried again.
+    """
 
     sale: Sale
     paid_twice_by: CardId | None = None
+    is_misread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from central.office import Office
 from sync.errors import PanierError
 from terminal.errors import CardFault, ReaderFault
 from terminal.events import CardPresented, Inward
-from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, CardNotBlank, issue as write_card
+from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, CardNotBlank
+from terminal.nfc.issuing import issue as write_card
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.pcsc import PcscReaders
 from terminal.system_clock import SystemClock
@@ -34,7 +35,7 @@ class _NoKeys:
 def issue(centre: Path, reader: str | None, wait_s: float, as_json: bool) -> None:
     posted: SimpleQueue[Inward] = SimpleQueue()
     clock = SystemClock(1)
-    readers = PcscReaders(KeyStore(_NoKeys()), clock, posted.put, wanted=reader)
+    readers = PcscReaders(KeyStore(_NoKeys()), clock, posted.put, chosen=(reader,) if reader else ())
     readers.start()
     try:
         presence = _first_card(posted, wait_s)

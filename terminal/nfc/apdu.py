@@ -172,6 +172,8 @@ def ask(exchange: Exchange, ins: int, payload: bytes = b"") -> Answer:
         if not answer.data:
             raise CardMisbehaves("the card promises more and gives nothing")
         answer = ask_once(exchange, Ins.MORE)
+        if answer.status not in (Status.OK, Status.MORE_FRAMES):
+            raise CardMisbehaves("an answer that breaks off")  # no refusal: the command has long been taken
         collected += answer.data
         if len(collected) > MOST_COLLECTED_B:
             raise CardMisbehaves("an answer of too many frames")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from terminal.errors import CardGone, ReaderLost
-from terminal.events import CardPresented, CardRemoved, Inward
+from terminal.events import CardPresented, CardRemoved, Inward, ReaderCame
 from terminal.nfc.apdu import ISO_DEP, Profile
 from terminal.nfc.contact import Contact, meet
 from terminal.nfc.key_store import KeyStore
@@ -53,6 +53,11 @@ class InProcessReaders:
         self._insertions = dict.fromkeys(fields, 0)
         self._present: dict[str, Presence] = {}
         self.counters = LinkCounters()
+
+    def start(self) -> None:
+        """Tell that the readers are there."""
+        for reader in self._fields:
+            self._post(ReaderCame(reader))
 
     def field_changed(self, reader: str, *, is_present: bool) -> None:
         """A card was laid into a field, or left it: posts the event."""

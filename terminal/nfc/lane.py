@@ -88,6 +88,17 @@ class Lane:
             raise job.fault
         return job.result  # type: ignore[return-value]
 
+    def start_and_forget(self, call: Callable[[], object]) -> None:
+        """Run ``call`` after those before it; nobody waits for it or hears of its faults."""
+        if not self._is_abandoned:
+            self._start()
+            self._jobs.put(_Job(call))
+
+    def leave(self, call: Callable[[], object]) -> None:
+        """Have ``call`` made after those before it and wait for nothing; not made when the lane is abandoned."""
+        if not self._is_abandoned and self._thread is not None:
+            self._jobs.put(_Job(call))
+
     def end(self, budget_s: float = 1.0) -> None:
         """Let the thread end after the calls already given; waits ``budget_s`` at most."""
         self._jobs.put(None)

@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from smartcard import scard
 
-from terminal.errors import CardGone, CardMisbehaves, NotOurCard, PanierError, ReaderLost
-from terminal.events import Inward
+from sync.errors import PanierError
+from terminal.errors import CardGone, CardMisbehaves, NotOurCard, ReaderLost
+from terminal.events import Inward, ReaderWent
 from terminal.nfc.apdu import ISO_DEP, Profile
 from terminal.nfc.contact import Contact, meet
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.lane import Lane, Lanes
 from terminal.nfc.links import Link, LinkCounters
-from terminal.nfc.presence import FieldState, Fields, is_wanted
+from terminal.nfc.presence import Fields, FieldState, is_wanted
 from terminal.ports import Clock, Deadline, Presence, Signal
 
 _NEW_READER: Final = "\\\\?PnP?\\Notification"
@@ -99,7 +100,7 @@ class PcscReaders:
         lane = self._lanes.of(presence.reader)
         card = self._cards.setdefault(lane, _CardIo(presence.reader))
         self._lanes.run(presence.reader, lane, card.connect, deadline)
-        field = _PcscField(self._lanes, lane, card, self._clock)
+        field = _PcscField(self._lanes, lane, card)
         return meet(Link(field, deadline, self._clock.left_s, counters=self.counters), self._keys, self._profile)
 
     def signal(self, reader: str, outcome: Signal) -> None:
@@ -107,7 +108,7 @@ class PcscReaders:
 
     def _told(self, states: Sequence[FieldState]) -> None:
         for event in self._fields.update(states):
-            if not self._fields.has(getattr(event, "reader", "")) and hasattr(event, "reader"):
+            if isinstance(event, ReaderWent):
                 self._lanes.forget(event.reader)
             self._post(event)
 
@@ -161,19 +162,18 @@ class _CardIo:
 class _PcscField:
     """The card a lane is connected to (``links.Field``)."""
 
-    __slots__ = ("_card", "_clock", "_lane", "_lanes")
+    __slots__ = ("_card", "_lane", "_lanes")
 
-    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo, clock: Clock) -> None:
+    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo) -> None:
         self._lanes = lanes
         self._lane = lane
         self._card = card
-        self._clock = clock
 
     def transmit(self, apdu: bytes, deadline: Deadline) -> bytes:
         return self._lanes.run(self._card.reader, self._lane, lambda: self._card.transmit(apdu), deadline)
 
     def close(self, *, is_clean: bool) -> None:
-        self._lane.start_and_forget(lambda: self._card.disconnect(is_clean=is_clean))
+        self._lane.leave(lambda: self._card.disconnect(is_clean=is_clean))
 
 
 class _StatusThread:
@@ -228,7 +228,11 @@ class _StatusThread:
                 continue
             if code != _OK:
                 return
-            known = {name: state for name, state, _atr in seen if name != _NEW_READER and not state & _GONE_STATE}
+            known = {
+                name: state & ~scard.SCARD_STATE_CHANGED
+                for name, state, _atr in seen
+                if name != _NEW_READER and not state & _GONE_STATE
+            }
             self._tell([_field_state(name, state) for name, state in known.items()])
 
 

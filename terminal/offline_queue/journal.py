@@ -121,6 +121,8 @@ class OfflineJournal:
             DiskFull: no room for the record that will follow; nothing was written.
         """
         assert self._intent is None, "at most one intent is open"
+        if self._contact.frozen:
+            raise JournalDamaged(self._contact.frozen)
         assert intent.seq == self._head.seq + 1, "an intent takes the next number"
         if self._store.free_b < ROOM_B:
             raise DiskFull(_("Le disque est plein : paiement par carte impossible."))
@@ -207,6 +209,10 @@ class OfflineJournal:
     def records(self, first_seq: int, most: int) -> list[bytes]:
         """Sealed records from ``first_seq`` on, as stored."""
         return [row.sealed for row in self._store.records(first_seq, most)]
+
+    def stored_records(self) -> list[RecordRow]:
+        """Every row, for a diagnosis."""
+        return self._store.records()
 
     def hash_at(self, seq: int) -> bytes | None:
         """Hash of the record ``seq``, or ``None`` above the head; of the certificate for 0."""

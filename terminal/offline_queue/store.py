@@ -6,6 +6,7 @@ One connection, owned by one thread. Whatever belongs together is written by one
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -136,6 +137,7 @@ class Store:
         self._tables: dict[str, Any] = {}
         self._latch = Latch(0, b"")
         self._is_stopped = False
+        self._is_closed = False
 
     # --- opening and closing ---
 
@@ -144,8 +146,12 @@ class Store:
         self.on_owner(self._connect).result()
 
     def close(self) -> None:
-        """Give the files back; nothing is checkpointed."""
-        self._owner.submit(self._base.close).result()
+        """Give the files back; nothing is checkpointed. May be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with contextlib.suppress(JournalFault):
+            self.on_owner(self._base.close).result()
         self._owner.shutdown(wait=True)
         self._medium.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from bench.market import NOON, HeldCard, Seller, disk, entitle, issue_card
 from domain.reason import Reason
 from emulator.card import VirtualCard
 from emulator.state_file import MemoryStore
-from emulator.tear import Phase, tear_on
+from emulator.tear import Fault, Moment, Phase, empty, one_byte, oversized, tear_on, truncated, wrong_mac
 from sync.record import Outcome, RecordType, open_record
 from terminal import events as say
 
@@ -180,6 +180,21 @@ def test_a_card_lifted_before_commit_pays_nothing_and_is_asked_back(stall: Selle
     assert kinds(stall.tap(card)) == [say.Paid]
     assert card.spent()[3] == 300
     assert types_of(stall) == [RecordType.BOOT, RecordType.PAYMENT]
+
+
+@pytest.mark.parametrize("distort", [empty, one_byte, oversized, wrong_mac, truncated(5)])
+def test_a_card_that_answers_nonsense_may_be_put_back_once_and_then_does_not_pay(
+    stall: Seller, card: HeldCard, distort: Callable[[bytes], bytes]
+) -> None:
+    nonsense = Fault(Moment(instruction=WRITE_RECORD), distort)
+    stall.sell(("bread", 300))
+    assert kinds(stall.tap(card, nonsense)) == [say.PutBack]
+    (answer,) = stall.tap(card, nonsense)
+    assert isinstance(answer, say.NotHere)
+    assert card.spent()[3] == 0
+    assert types_of(stall) == [RecordType.BOOT]
+    stall.sell(("bread", 300))
+    assert kinds(stall.tap(card)) == [say.Paid]
 
 
 @pytest.mark.parametrize("phase", [Phase.BEFORE, Phase.ANSWER_LOST])

@@ -26,12 +26,16 @@ from sync.issuing import (
     diversified_key,
     first_log_record,
 )
+from terminal.errors import CardGone
 from terminal.events import Inward
-from terminal.nfc.apdu import ISO_DEP, Profile
+from terminal.nfc.apdu import ISO_DEP, Ins, Profile
+from terminal.nfc.channel import Mode, authenticate_ev2_first, select_application
+from terminal.nfc.desfire_purse import ENTITLEMENT_FILE
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, issue
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.links import Link
+from terminal.nfc.tmi import little
 from terminal.ports import CardRef, Deadline, DebitPlan, Instant, Presence, WallSource
 
 READER = "lecteur"
@@ -45,6 +49,8 @@ AT = datetime(2026, 5, 2, 8, 0, tzinfo=UTC)
 class RunningClock:
     """``ports.Clock`` over the monotonic clock; its wall time stands still."""
 
+    skip_s = 0.0
+
     def now(self) -> Instant:
         return Instant(1, time.monotonic_ns(), AT, WallSource.OPERATOR)
 
@@ -52,7 +58,7 @@ class RunningClock:
         return Deadline(time.monotonic() + budget_s)
 
     def left_s(self, deadline: Deadline) -> float:
-        return max(deadline.at_s - time.monotonic(), 0.0)
+        return max(deadline.at_s - time.monotonic() - self.skip_s, 0.0)
 
 
 @dataclass
@@ -72,7 +78,10 @@ class DirectField:
     inner: InProcessField
 
     def transmit(self, apdu: bytes, deadline: Deadline) -> bytes:
-        return self.inner.exchange(apdu)
+        try:
+            return self.inner.exchange(apdu)
+        except FieldGone as fault:
+            raise CardGone("lifted") from fault
 
     def close(self, *, is_clean: bool) -> None:
         pass
@@ -108,7 +117,6 @@ class Stall:
 
     path: Path
     order: IssueOrder
-    profile: Profile = ISO_DEP
     inbox: list[Inward] = field(default_factory=list)
     keys: KeysInRam = field(default_factory=lambda: KeysInRam({}))
 
@@ -116,9 +124,33 @@ class Stall:
         self.clock = RunningClock()
         self.keys.keys[self.order.card] = self.order.keys[TERMINALS]
         self.field = InProcessField()
+        self.use(ISO_DEP)
+
+    def use(self, profile: Profile) -> None:
+        """Readers that speak to cards as the profile says."""
+        keys = KeyStore(self.keys)
         self.readers = InProcessReaders(
-            {READER: self.field}, FieldGone, KeyStore(self.keys), self.clock, self.inbox.append, profile=self.profile
+            {READER: self.field}, FieldGone, keys, self.clock, self.inbox.append, profile=profile
         )
+
+    def plan_of(self, tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
+        """Debits of slots 1, 2, 3 with the log record that goes with them."""
+        return plan_of(tmc, *amounts, entitlement=entitlement)
+
+    def link_to(self, field_: InProcessField, most_apdus: int = MOST_APDUS_TO_ISSUE) -> Link:
+        """A bare link to whatever lies in a field, for issuing."""
+        return link_to(field_, most_apdus)
+
+    def set_slip_places(self, in_use: int, places: bytes) -> None:
+        """Write slips as a later program will: byte 0 of file 11 and both places, committed."""
+        contact = self.readers.connect(self.lay(), self.clock.deadline(5))
+        select_application(contact.link, AID)
+        channel = authenticate_ev2_first(contact.link, self.order.keys[TERMINALS], TERMINALS)
+        channel.send(Ins.COMMIT_READER_ID, bytes([1]) + bytes(15), mode=Mode.MAC, answer_b=16)
+        for offset, content in ((0, bytes([in_use])), (234, places)):
+            header = bytes([ENTITLEMENT_FILE]) + little(offset, 3) + little(len(content), 3)
+            channel.send(Ins.WRITE_DATA_CHAINED, header, content)
+        channel.send(Ins.COMMIT_TRANSACTION, b"\x01", mode=Mode.MAC, answer_b=12)
 
     @property
     def ref(self) -> CardRef:
@@ -136,7 +168,9 @@ class Stall:
 def plan_of(tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
     """Debits of slots 1, 2, 3 with the log record that goes with them."""
     debits = tuple(Debit(SlotFile(n + 1), Cents(amount)) for n, amount in enumerate(amounts))
-    record = LogRecord(LogType.PAYMENT, Station(7), tmc, tmc, AT, 1, 1, debits, Cents(sum(amounts)), Cents(sum(amounts)))
+    record = LogRecord(
+        LogType.PAYMENT, Station(7), tmc, tmc, AT, 1, 1, debits, Cents(sum(amounts)), Cents(sum(amounts))
+    )
     return DebitPlan(debits, encode_log_record(record), entitlement)
 
 

@@ -1,0 +1,107 @@
+"""A call that never returns is left behind, and the till goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from terminal.errors import ReaderStuck
+from terminal.events import Inward, ReaderCame, ReaderWent
+from terminal.nfc.lane import Lane, Lanes
+from terminal.ports import Deadline
+
+
+def left_s(deadline: Deadline) -> float:
+    return max(deadline.at_s - time.monotonic(), 0.0)
+
+
+def within(budget_s: float) -> Deadline:
+    return Deadline(time.monotonic() + budget_s)
+
+
+class Inbox:
+    """What was posted; can be waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[Inward] = []
+        self.changed = threading.Condition()
+
+    def post(self, event: Inward) -> None:
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def wait_for(self, event: Inward) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: event in self.events, 5)
+
+
+def test_a_lane_gives_results_and_faults_of_calls_in_its_own_thread() -> None:
+    lane = Lane("r", left_s)
+    assert lane.run(threading.get_ident, within(5)) not in (None, threading.get_ident())
+    with pytest.raises(ZeroDivisionError):
+        lane.run(lambda: 1 // 0, within(5))
+    assert lane.run(lambda: 7, within(5)) == 7
+    lane.end()
+    assert lane.has_ended
+
+
+def test_a_call_that_does_not_return_in_time_is_left_behind() -> None:
+    release, lane = threading.Event(), Lane("r", left_s)
+    began = time.monotonic()
+    with pytest.raises(ReaderStuck):
+        lane.run(release.wait, within(0.05))
+    assert time.monotonic() - began < 2
+    with pytest.raises(ReaderStuck):
+        lane.run(lambda: pytest.fail("made on an abandoned lane"), within(5))
+    release.set()
+
+
+def test_what_is_held_for_an_abandoned_lane_is_freed_when_it_comes_back() -> None:
+    release, freed = threading.Event(), threading.Event()
+    lane = Lane("r", left_s, freed.set)
+    with pytest.raises(ReaderStuck):
+        lane.run(release.wait, within(0.01))
+    assert not freed.is_set()
+    release.set()
+    assert freed.wait(5)
+
+
+def test_a_stuck_reader_is_told_and_comes_back_by_itself() -> None:
+    inbox, release = Inbox(), threading.Event()
+    lanes = Lanes(left_s, inbox.post)
+    lane = lanes.of("r")
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lane, release.wait, within(0.01))
+    assert inbox.events == [ReaderWent("r", is_stuck=True)]
+    with pytest.raises(ReaderStuck):
+        lanes.of("r")
+    release.set()
+    inbox.wait_for(ReaderCame("r"))
+    fresh = lanes.of("r")
+    assert fresh is not lane and lanes.run("r", fresh, lambda: 7, within(5)) == 7
+    lanes.close()
+
+
+def test_a_replugged_reader_starts_afresh_while_the_old_call_still_hangs() -> None:
+    inbox, release = Inbox(), threading.Event()
+    lanes = Lanes(left_s, inbox.post)
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lanes.of("r"), release.wait, within(0.01))
+    lanes.forget("r")
+    assert lanes.run("r", lanes.of("r"), lambda: 7, within(5)) == 7
+    release.set()
+    lanes.close()
+    assert ReaderCame("r") not in inbox.events
+
+
+def test_one_stuck_reader_does_not_hold_up_another() -> None:
+    release = threading.Event()
+    lanes = Lanes(left_s, lambda _event: None)
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lanes.of("r"), release.wait, within(0.01))
+    assert lanes.run("s", lanes.of("s"), lambda: 7, within(5)) == 7
+    release.set()
+    lanes.close()
