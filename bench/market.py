@@ -28,7 +28,7 @@ from sync.card_format import (
     encode_card_info,
     encode_entitlement,
 )
-from sync.crypto import PrivateKey, new_private_key, public_bytes, sign
+from sync.crypto import PrivateKey, new_private_key, sign
 from sync.issuing import LOADED_AT_ISSUING, PICC_MASTER, TERMINALS, TMAC_KEY, IssueOrder, first_log_record
 from terminal.events import Accept, Back, Inward, Outward, Sell
 from terminal.fixed_lists import FixedLists
@@ -166,6 +166,7 @@ class Seller:
         hot_list: frozenset[CardId] = frozenset(),
         clock: WoundClock | None = None,
         device_key: PrivateKey | None = None,
+        is_new: bool = True,
     ) -> None:
         self.medium = medium
         self.clock = clock or WoundClock()
@@ -186,11 +187,24 @@ class Seller:
         self.heard: list[Outward] = []
         self._insertion = 0
         self._sale = 0
-        create_journal(medium, 1, Contact(NOON - timedelta(hours=3), 1, 0, NOON - timedelta(hours=3)))
+        self._make = (cards, entitlements, hot_list)
+        if is_new:
+            create_journal(medium, 1, Contact(NOON - timedelta(hours=3), 1, 0, NOON - timedelta(hours=3)))
 
-    @property
-    def public_key(self) -> bytes:
-        return public_bytes(self.device_key)
+    def after_power_cut(self, medium: Medium) -> Seller:
+        """The same terminal on what is left of its medium, in its next boot."""
+        cards, entitlements, hot_list = self._make
+        clock = WoundClock(boot=self.clock.boot + 1, boottime_ns=1_000_000_000, wall=self.clock.wall)
+        return Seller(
+            medium,
+            self.identity.station,
+            cards,
+            entitlements,
+            hot_list=hot_list,
+            clock=clock,
+            device_key=self.device_key,
+            is_new=False,
+        )
 
     def open(self) -> tuple[Outward, ...]:
         """Switch the till on."""

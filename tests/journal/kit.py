@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from domain.identity import CardId, Station, TerminalId
 from domain.money import Cents
 from sync.cbor import Map
-from sync.crypto import new_private_key, private_key_from_pem, private_key_pem, sign
+from sync.crypto import new_private_key, sign
 from sync.record import Outcome, Pay, RecordType, Resolve
 from terminal.offline_queue.contact import Contact
 from terminal.offline_queue.journal import OfflineJournal, create_journal, open_journal

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sync.crypto import private_key_pem
 from terminal.errors import JournalDamaged, JournalInUse, UnsafeSettings
 from terminal.offline_queue import store
 from terminal.offline_queue.medium import Disk, is_without_barriers
@@ -157,11 +158,13 @@ WRITER = """
     import sys
     from pathlib import Path
     from terminal.offline_queue.medium import Disk
+    from sync.crypto import private_key_from_pem
     from tests.journal import kit
-    kit.KEY = kit.private_key_from_pem(Path(sys.argv[2]).read_bytes())
+    kit.KEY = private_key_from_pem(Path(sys.argv[2]).read_bytes())
     journal = kit.opened(Disk(Path(sys.argv[1])))
-    if journal.open_intent_left() is not None:
-        journal.append(kit.Draft(kit.RecordType.IN_DOUBT, journal.open_intent_left().body, kit.stamp()), closes_intent=True)
+    left = journal.open_intent_left()
+    if left is not None:
+        journal.append(kit.Draft(kit.RecordType.IN_DOUBT, left.body, kit.stamp()), closes_intent=True)
     while True:
         print(kit.pay(journal, kit.ANNE, 1).seq, flush=True)
 """
@@ -169,7 +172,7 @@ WRITER = """
 
 def test_a_till_killed_at_any_moment_loses_no_record_it_had_shown(tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
-    key.write_bytes(kit.private_key_pem(kit.KEY))
+    key.write_bytes(private_key_pem(kit.KEY))
     kit.made(Disk(tmp_path)).close()
     dice = random.Random(4)
     shown = 0

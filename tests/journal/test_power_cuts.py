@@ -187,7 +187,7 @@ def test_a_receipt_given_before_the_commit_is_caught(monkeypatch: pytest.MonkeyP
 
 
 def some_cut_fails() -> bool:
-    for at in range(0, 200):
+    for at in range(200):
         try:
             cut = run(at)
             for fate in FATES:
@@ -207,8 +207,7 @@ def test_a_disk_that_lies_loses_only_a_suffix_or_is_noticed() -> None:
             for fate in FATES:
                 try:
                     journal = kit.opened(cut.disk.restarted(*fate))
-                except JournalFault as fault:
-                    assert isinstance(fault, JournalDamaged)
+                except JournalDamaged:
                     noticed += 1
                     continue
                 records = journal.records(1, -1)

@@ -1,4 +1,4 @@
-"""The way to the centre, against a server that answers anything: each oddity is one French sentence, nothing is lost."""
+"""The way to the centre, against a server that answers anything: each oddity is one French sentence."""
 
 from __future__ import annotations
 

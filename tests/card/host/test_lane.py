@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from terminal.errors import ReaderStuck
+from terminal.errors import ReaderLost, ReaderStuck
 from terminal.events import Inward, ReaderCame, ReaderWent
 from terminal.nfc.lane import Lane, Lanes
 from terminal.ports import Deadline
@@ -104,4 +104,16 @@ def test_one_stuck_reader_does_not_hold_up_another() -> None:
         lanes.run("r", lanes.of("r"), release.wait, within(0.01))
     assert lanes.run("s", lanes.of("s"), lambda: 7, within(5)) == 7
     release.set()
+    lanes.close()
+
+
+def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
+    lanes = Lanes(left_s, lambda _event: None)
+    lane = lanes.of("r")
+    assert lanes.run("r", lane, lambda: 7, within(5)) == 7
+    lanes.forget("r")
+    began = time.monotonic()
+    with pytest.raises(ReaderLost):
+        lanes.run("r", lane, lambda: 7, within(5))
+    assert time.monotonic() - began < 2
     lanes.close()
