@@ -24,9 +24,9 @@ from terminal.ui.sale_view import FamilyTile
 
 SYNC_EVERY_S = 15.0
 CARDS = (
-    ("a", "carte à 40 €", "04A1B2C3D40001", 4_000, False),
-    ("b", "carte à 9,40 €", "04A1B2C3D40002", 940, False),
-    ("c", "en opposition", "04A1B2C3D40003", 4_000, True),
+    ("a", "40 €", "04A1B2C3D40001", 4_000, False),
+    ("b", "9,40 €", "04A1B2C3D40002", 940, False),
+    ("c", "opposition", "04A1B2C3D40003", 4_000, True),
     ("d", "inconnue", "04A1B2C3D40004", 0, False),
 )
 
@@ -62,11 +62,11 @@ class Table:
 
     def drawn(self) -> Text:
         """One line for the bottom of the screen."""
-        text = Text(" Cartes virtuelles : ")
+        text = Text(" Cartes : ")
         for letter, label, *_ in CARDS:
             is_lying = letter == self.lying
             text.append(f" {letter} ", style="reverse bold" if is_lying else "bold")
-            text.append(f"{label}{' (posée)' if is_lying else ''}  ")
+            text.append(f"{label}{' ▼' if is_lying else ''}  ")
         return text.append("q quitter")
 
 

@@ -15,7 +15,7 @@ from emulator.card import VirtualCard
 from emulator.inprocess import InProcessField
 from emulator.tear import Moment, Phase, Tear
 from sync.errors import PanierError
-from sync.issuing import TERMINALS, IssueOrder
+from sync.issuing import PICC_MASTER, TERMINALS, TMAC_KEY, IssueOrder
 from terminal.errors import CardGone, CardMisbehaves, NotOurCard, WrongKey
 from terminal.nfc.apdu import Ins
 from terminal.nfc.channel import Mode, authenticate_ev2_first, select_application
@@ -166,10 +166,25 @@ def test_no_fault_of_issuing_names_a_key(stall: Stall, tmp_path: Path) -> None:
         assert not any(secret in str(caught.value).lower() for secret in secrets)
 
 
-def test_the_cards_file_says_what_was_ordered(stall: Stall) -> None:
-    text = json.dumps(json.loads(stall.path.read_text())).lower()
-    assert stall.order.card_info.hex() in text
-    assert stall.order.keys[TERMINALS].hex() in text
+def test_the_cards_file_holds_what_was_ordered(stall: Stall) -> None:
+    card = json.loads(stall.path.read_text())
+    assert (card["picc"]["key_type"], card["picc"]["key_settings"]) == ("AES", "09")
+    assert bytes.fromhex(card["picc"]["key"]) == stall.order.keys[PICC_MASTER]
+    application = card["applications"][stall.order.aid.hex().upper()]
+    assert application["key_settings"] == "09"
+    assert [bytes.fromhex(item["key"]) for item in application["keys"]] == [stall.order.keys[n] for n in range(5)]
+    files = application["files"]
+    rights = {"0F": "101F", "10": "F011", "11": "F011", "12": "301F"} | {f"0{n}": "301F" for n in range(1, 9)}
+    assert {number: content["rights"] for number, content in files.items()} == rights
+    assert {content["mode"] for content in files.values()} == {"full"}
+    for number in range(1, 9):
+        slot = files[f"0{number}"]
+        assert (slot["lower"], slot["value"], slot["upper"]) == (0, 16_000_000, 16_000_000)
+        assert not slot["limited_credit_on"] and not slot["free_get_value"]
+    assert bytes.fromhex(files["0F"]["key"]) == stall.order.keys[TMAC_KEY]
+    assert (files["0F"]["tmc"], files["10"]["record_b"], files["10"]["max_records"]) == (0, 32, 9)
+    assert bytes.fromhex(files["11"]["content"]) == bytes(426)
+    assert bytes.fromhex(files["12"]["content"]) == stall.order.card_info
 
 
 def test_modes_are_the_settings_on_the_card() -> None:

@@ -117,3 +117,12 @@ def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
         lanes.run("r", lane, lambda: 7, within(5))
     assert time.monotonic() - began < 2
     lanes.close()
+
+
+def test_what_a_lane_holds_is_given_back_when_it_ends() -> None:
+    freed: list[Lane] = []
+    lanes = Lanes(left_s, lambda _event: None, freed.append)
+    lane = lanes.of("r")
+    lanes.run("r", lane, lambda: 7, within(5))
+    lanes.close()
+    assert freed == [lane]

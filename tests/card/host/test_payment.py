@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.identity import SlotFile
 from emulator.tear import Fault, Moment, Phase, Tear
+from sync import crypto
+from sync.issuing import TMAC_KEY, IssueOrder
 from terminal.errors import CardFault, CardGone, CardMisbehaves, OutcomeUnknown
 from terminal.nfc.apdu import ISO_DEP, NATIVE, Profile
 from terminal.nfc.desfire_purse import DesfirePurse
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 READER_ID = bytes([1, 0, 0, 7, 0, 0, 1]) + bytes(9)
 ENTITLEMENT = bytes([1]) + bytes(range(232))
 COMMIT = 0xC7
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "desfire.json").read_text())
 
 
 def plan_of(stall: Stall, tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
@@ -69,6 +74,40 @@ def test_a_payment_takes_nine_apdus_and_one_for_each_slot_read_and_debited(
     assert stall.readers.counters.apdus == apdus
     assert (proof.tmc, len(proof.tmi)) == (1, tmi_b)
     assert values_of(stall, *range(1, len(amounts) + 1)) == [16_000_000 - amount for amount in amounts]
+
+
+def tmv_over(order: IssueOrder, tmc: int, tmi: bytes) -> bytes:
+    """The proof a card owes for a TMI (MF2DL(H)x0 §10.3.2)."""
+    vector = bytes.fromhex("5A00010080") + tmc.to_bytes(4, "little") + order.uid
+    session_key = crypto.aes_cmac(order.keys[TMAC_KEY], vector)
+    return crypto.aes_cmac(session_key, tmi)[1::2]
+
+
+def test_the_key_of_a_proof_is_the_published_one() -> None:
+    vector = VECTORS["tmac_session_keys"][0]
+    text = bytes.fromhex("5A00010080") + vector["tmc"].to_bytes(4, "little") + bytes.fromhex(vector["uid"])
+    assert crypto.aes_cmac(bytes.fromhex(vector["app_tm_key"]), text) == bytes.fromhex(vector["mac"])
+
+
+@pytest.mark.parametrize("profile", [ISO_DEP, NATIVE], ids=["iso-dep", "native"])
+def test_the_proof_of_the_card_holds_over_the_tmi_as_foretold(stall: Stall, profile: Profile) -> None:
+    stall.use(profile)
+    for tmc, entitlement in ((1, None), (2, ENTITLEMENT), (3, None)):
+        proof = pay(stall, 100, 250, **({"entitlement": entitlement} if entitlement else {}))
+        assert proof.tmv == tmv_over(stall.order, tmc, proof.tmi)
+    stall.set_slip_places(0b01, bytes(range(192)))
+    proof = pay(stall, 7)
+    assert proof.tmv == tmv_over(stall.order, 5, proof.tmi)
+
+
+def test_the_proof_holds_over_eight_records_read_too(stall: Stall) -> None:
+    for _ in range(9):
+        pay(stall, 1)
+    card = authenticated(stall)
+    card.open(READER_ID, all_logs=True)
+    card.stage(plan_of(stall, 10, 1))
+    proof = card.commit()
+    assert proof.tmv == tmv_over(stall.order, 10, proof.tmi)
 
 
 def test_the_next_tap_reads_the_proof_the_record_and_the_entitlement_of_the_last_payment(stall: Stall) -> None:

@@ -195,6 +195,16 @@ class TestReaders:
             seen.append(presence)
         assert len(set(seen)) == 3
 
+    def test_another_card_than_the_announced_one_is_not_met(self, counter: Counter, stall: Stall) -> None:
+        counter.lay(VirtualCard.load(stall.path))
+        first = counter.inbox.take(CardPresented).presence
+        counter.lift()
+        counter.inbox.take(CardRemoved)
+        counter.lay(VirtualCard.load(stall.path))
+        counter.inbox.take(CardPresented)
+        with pytest.raises(CardGone):
+            counter.readers.connect(first, stall.clock.deadline(1))
+
     def test_a_card_that_has_left_or_a_reader_that_never_was_is_told(self, counter: Counter, stall: Stall) -> None:
         counter.lay(VirtualCard.load(stall.path))
         presence = counter.inbox.take(CardPresented).presence
