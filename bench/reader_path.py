@@ -15,7 +15,7 @@ from emulator.field import Exchange, FieldGone
 from emulator.inprocess import InProcessField
 from emulator.vpcd import FIRST_READER_PORT, CardInField
 from terminal.errors import ReaderLost
-from terminal.events import CardPresented, Inward
+from terminal.events import CardPresented, CardRemoved, Inward
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.links import LinkCounters
@@ -82,10 +82,10 @@ class _BareField:
 
 @contextmanager
 def in_process(card: RestoredCard, keys: KeyStore, clock: Clock) -> Iterator[LaidCard]:
-    """Lay the card on a reader of this process."""
+    """Lay the card on a reader of this process; without lanes, as no card of this process can hang."""
     field, seen = InProcessField(), list[Exchange]()
     posted: queue.SimpleQueue[Inward] = queue.SimpleQueue()
-    readers = InProcessReaders({READER: field}, FieldGone, keys, clock, posted.put)
+    readers = InProcessReaders({READER: field}, FieldGone, keys, clock, posted.put, has_lanes=False)
     field.present(card, log=seen.append)
     readers.field_changed(READER, is_present=True)
     try:
@@ -113,8 +113,16 @@ def through_pcscd(card: RestoredCard, keys: KeyStore, clock: Clock) -> Iterator[
         finally:
             bare.release()
     finally:
-        field.lift()
+        _lift(field, posted)
         readers.close()
+
+
+def _lift(field: CardInField, posted: queue.SimpleQueue[Inward]) -> None:
+    """Take the card away and wait until pcscd has seen it: the next one must not be taken for this one."""
+    was_present = field.is_present
+    field.lift()
+    while was_present and not isinstance(posted.get(timeout=_LAID_WITHIN_S), CardRemoved):
+        pass
 
 
 def _first_presence(posted: queue.SimpleQueue[Inward]) -> Presence:

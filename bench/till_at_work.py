@@ -17,6 +17,7 @@ from bench.restored_card import Exchanged, RestoredCard
 from domain.basket import Basket, Line
 from domain.money import Cents
 from emulator.state_file import MemoryStore
+from sync.errors import PanierError
 from terminal.events import CardPresented, CardRemoved, Inward, Outward, Paid, PresentCard, Sell
 from terminal.loop import Answer, TillLoop
 from terminal.nfc.key_store import KeyStore
@@ -50,7 +51,7 @@ class Case:
 CASES: Final = tuple(Case(slots, has_newer) for slots in (1, 2, 3) for has_newer in (False, True))
 
 
-class NotPaid(Exception):
+class NotPaid(PanierError):
     """The till did not say what a bench needs it to say."""
 
 
@@ -82,7 +83,7 @@ class _Ear:
     def __init__(self) -> None:
         self._answers: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
 
-    def begun(self, event: Inward) -> None:
+    def begun(self, event: Inward) -> None:  # noqa: ARG002
         return
 
     def answered(self, answer: Answer) -> None:

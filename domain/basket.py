@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.identity import MOST_LINES
+from domain.identity import LONGEST_FAMILY_CODE, MOST_LINES
 from domain.money import Cents, total
 
 
@@ -25,6 +25,10 @@ class Line:
     family_typed: bool = False
     labels: tuple[str, ...] = ()
     quantity: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.family) > LONGEST_FAMILY_CODE:
+            raise ValueError(f"a family code has at most {LONGEST_FAMILY_CODE} characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from domain.identity import LONGEST_FAMILY_CODE
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -32,6 +34,8 @@ def tree(families: tuple[Family, ...]) -> Mapping[str, Family]:
     """
     by_code: dict[str, Family] = {}
     for family in families:
+        if len(family.code) > LONGEST_FAMILY_CODE:
+            raise ValueError(f"family code {family.code} has more than {LONGEST_FAMILY_CODE} characters")
         if family.code in by_code:
             raise ValueError(f"family {family.code} is listed twice")
         if family.parent is not None and family.parent not in by_code:

@@ -52,9 +52,12 @@ def main() -> None:
         raise SystemExit(done.exit_code) from None
     except click.Abort:
         raise SystemExit(130) from None
-    except click.ClickException as wrong:
+    except click.UsageError as wrong:
         wrong.show()
         raise SystemExit(wrong.exit_code) from None
+    except click.ClickException as refused:
+        click.echo(refused.message, err=True)
+        raise SystemExit(1) from None
     except PanierError as fault:
         click.echo(str(fault) or type(fault).__name__, err=True)
         raise SystemExit(1) from None

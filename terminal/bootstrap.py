@@ -110,7 +110,12 @@ class OpenTill:
             )
             self.loop = TillLoop(Quiet(Till(self.world, phone), self._alone, store.journal.rest))
             self._server = OutboxServer(
-                directory / SOCKET_FILE, store.outbox, self._alone, store.clock.now, lambda: self._post(ListsChanged())
+                directory / SOCKET_FILE,
+                store.outbox,
+                self._alone,
+                store.clock.now,
+                lambda: self._post(ListsChanged()),
+                store.journal.records,
             )
             self._server.open()
         except BaseException:

@@ -7,6 +7,7 @@ from terminal.errors import (
     JournalDamaged,
     JournalFault,
     JournalInUse,
+    NotEnrolled,
     UnsafeSettings,
 )
 from terminal.text import _
@@ -31,6 +32,8 @@ def why_stopped(fault: JournalFault) -> tuple[str, str]:
             return "J2", _("Le journal est abîmé. N'effacez rien et appelez.")
         case JournalInUse():
             return "J3", _("La caisse est déjà ouverte dans une autre fenêtre. Fermez l'une des deux.")
+        case NotEnrolled():
+            return "J8", _("Cette caisse n'est pas encore enrôlée : « panier enrol » avec le code du centre.")
         case UnsafeSettings():
             return "J4", _("La mémoire de la caisse n'est pas sûre : elle peut perdre des paiements. Appelez.")
         case _:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sync.errors import FormatError
+from sync.errors import CentreRefuses, FormatError
 from sync.http_centre import HttpCentre
 from terminal import bootstrap
 
@@ -20,7 +20,7 @@ def enrol(directory: Path, url: str, unix_socket: Path | None, code: str) -> Non
     centre = HttpCentre(url, unix_socket)
     try:
         enrolled = bootstrap.enrol(directory, code, centre.enrol)
-    except FormatError:
+    except (FormatError, CentreRefuses):
         raise click.ClickException("Ce code n'est pas le bon, ou il a déjà servi. Demandez-en un autre.") from None
     finally:
         centre.close()

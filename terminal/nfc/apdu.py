@@ -113,7 +113,7 @@ ISO_DEP: Final = Profile()
 NATIVE: Final = Profile(Ins.READ_DATA, Ins.WRITE_DATA, Ins.READ_RECORDS, Ins.WRITE_RECORD)
 
 _ISO_DEP_CHAINED: Final = frozenset({ISO_DEP.read_data, ISO_DEP.write_data, ISO_DEP.read_records, ISO_DEP.write_record})
-_FIELD_LOST: Final = frozenset({b"\x63\x00", b"\x64\x01"})
+FIELD_LOST: Final = frozenset({b"\x63\x00", b"\x64\x01"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def unwrap(answer: bytes) -> Answer:
     """
     if not 2 <= len(answer) <= MOST_ANSWER_B:
         raise CardMisbehaves(f"an answer of {len(answer)} bytes")
-    if answer in _FIELD_LOST:
+    if answer in FIELD_LOST:
         raise CardGone("the reader lost the card")
     if answer[-2] != 0x91:
         raise CardMisbehaves("an answer without a DESFire status word")

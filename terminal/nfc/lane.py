@@ -6,12 +6,13 @@ thread, at most until its deadline, then abandons the lane; whatever comes back 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from terminal.errors import ReaderStuck
+from terminal.errors import ReaderLost, ReaderStuck
 from terminal.events import Inward, ReaderCame, ReaderWent
 from terminal.ports import Deadline
 
@@ -46,7 +47,7 @@ class Lane:
         on_end: called in the lane's thread when it ends, also long after it was abandoned: free what it holds.
     """
 
-    __slots__ = ("_is_abandoned", "_jobs", "_left_s", "_name", "_on_end", "_thread")
+    __slots__ = ("_is_abandoned", "_is_ending", "_jobs", "_left_s", "_lock", "_name", "_on_end", "_thread")
 
     def __init__(
         self, name: str, left_s: Callable[[Deadline], float], on_end: Callable[[], None] = lambda: None
@@ -55,7 +56,9 @@ class Lane:
         self._left_s = left_s
         self._on_end = on_end
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # nothing is put behind the word that ends the thread
         self._is_abandoned = False
+        self._is_ending = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -65,8 +68,8 @@ class Lane:
 
     @property
     def has_ended(self) -> bool:
-        """Its thread ran and is over: a new lane may be opened."""
-        return self._thread is not None and not self._thread.is_alive()
+        """It takes no more calls and its thread is over: a new lane may be opened."""
+        return self._is_ending and (self._thread is None or not self._thread.is_alive())
 
     def run(self, call: Callable[[], Result], deadline: Deadline) -> Result:
         """What ``call`` returns or raises, run in the lane's thread.
@@ -74,41 +77,45 @@ class Lane:
         Raises:
             ReaderStuck: the deadline passed before it returned; it may still take effect. Or the lane was abandoned
                 earlier, and the call was not made.
+            ReaderLost: the lane was ended, and the call was not made.
         """
-        if self._is_abandoned:
-            raise ReaderStuck("the reader does not answer")
-        self._start()
         job = _Job(call)
-        self._jobs.put(job)
+        self._put(job)
         if not job.done.wait(self._left_s(deadline)):
             self._is_abandoned = True
-            self._jobs.put(None)
+            self._tell_end()
             raise ReaderStuck("no answer in time")
         if job.fault is not None:
             raise job.fault
         return job.result  # type: ignore[return-value]
 
-    def start_and_forget(self, call: Callable[[], object]) -> None:
-        """Run ``call`` after those before it; nobody waits for it or hears of its faults."""
-        if not self._is_abandoned:
-            self._start()
-            self._jobs.put(_Job(call))
-
     def leave(self, call: Callable[[], object]) -> None:
-        """Have ``call`` made after those before it and wait for nothing; not made when the lane is abandoned."""
-        if not self._is_abandoned and self._thread is not None:
-            self._jobs.put(_Job(call))
+        """Have ``call`` made after those before it and wait for nothing; not made when the lane takes no more."""
+        with contextlib.suppress(ReaderStuck, ReaderLost):
+            self._put(_Job(call))
 
     def end(self, budget_s: float = 1.0) -> None:
         """Let the thread end after the calls already given; waits ``budget_s`` at most."""
-        self._jobs.put(None)
+        self._tell_end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(budget_s)
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"lane {self._name}", daemon=True)
-            self._thread.start()
+    def _put(self, job: _Job) -> None:
+        with self._lock:
+            if self._is_abandoned:
+                raise ReaderStuck("the reader does not answer")
+            if self._is_ending:
+                raise ReaderLost("the reader is away")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=f"lane {self._name}", daemon=True)
+                self._thread.start()
+            self._jobs.put(job)
+
+    def _tell_end(self) -> None:
+        with self._lock:
+            if not self._is_ending:
+                self._is_ending = True
+                self._jobs.put(None)
 
     def _work(self) -> None:
         try:
@@ -141,10 +148,10 @@ class Lanes:
     def of(self, reader: str) -> Lane:
         """The lane to use now; ReaderStuck when the one there is has not come back."""
         lane = self._lanes.get(reader)
-        if lane is not None and not lane.is_abandoned and not lane.has_ended:
-            return lane
         if lane is not None and not lane.has_ended:
-            raise ReaderStuck("the reader does not answer")
+            if lane.is_abandoned:
+                raise ReaderStuck("the reader does not answer")
+            return lane
         lane = self._lanes[reader] = self._opened(reader)
         return lane
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from domain.identity import UID_SIZE_B, Uid
 from terminal.errors import CardGone, CardMisbehaves, NotOurCard
-from terminal.nfc.apdu import MOST_ANSWER_B
+from terminal.nfc.apdu import FIELD_LOST, MOST_ANSWER_B
 from terminal.ports import Deadline
 
 MOST_APDUS_A_TAP: Final = 40
@@ -93,8 +93,10 @@ class Link:
         return answer
 
     def read_uid(self) -> Uid:
-        """The 7-byte serial number as the reader reports it; NotOurCard for any other chip."""
+        """The 7-byte serial number as the reader reports it; NotOurCard for any other chip, CardGone, ReaderFault."""
         answer = self._field.transmit(GET_UID, self._deadline)
+        if answer in FIELD_LOST:
+            raise CardGone("the reader lost the card")
         if len(answer) != UID_SIZE_B + 2 or answer[-2:] != b"\x90\x00":
             raise NotOurCard("a chip without a serial number of 7 bytes")
         return Uid(answer[:-2])

@@ -88,6 +88,10 @@ class PcscReaders:
             self._status.end()
         self._lanes.close()
 
+    def has_card(self, reader: str) -> bool:
+        """Whether a card lies there, as far as PC/SC has seen."""
+        return self._fields.current(reader) is not None
+
     def connect(self, presence: Presence, deadline: Deadline) -> Contact:
         """Contact with the card that was announced.
 

@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from sync.cbor import decode_map, take_bytes
-from sync.crypto import PrivateKey, PublicKey, new_private_key, private_key_from_pem, private_key_pem, public_key, sign
+from sync.crypto import (
+    PrivateKey,
+    PublicKey,
+    new_private_key,
+    private_key_from_pem,
+    private_key_pem,
+    public_bytes,
+    public_key,
+    sign,
+)
 from sync.enrolment import MOST_RESPONSE_B, Certificate, read_certificate
-from sync.errors import FormatError
+from sync.errors import FormatError, Malformed
 from sync.signed_lists import CentreKeys, read_centre_keys
 from terminal.errors import JournalDamaged, NotEnrolled
 from terminal.offline_queue.medium import sync_path
@@ -79,6 +88,8 @@ def load_enrolled(directory: Path) -> EnrolledTerminal:
         certificate = read_certificate(signed, root)
         keys = read_centre_keys(take_bytes(fields, 3), root)
         device_key = own_device_key(directory)
+        if public_bytes(certificate.device_key) != public_bytes(device_key):
+            raise Malformed("papers of another device")
     except FormatError as fault:
         raise JournalDamaged(_("Les papiers de cette caisse sont abîmés : il faut l'enrôler à nouveau.")) from fault
     identity = TerminalIdentity(
@@ -91,10 +102,9 @@ def write_durably(place: Path, content: bytes, mode: int) -> None:
     """Replace a file so that after a power cut the old or the new one is there, whole."""
     new = place.with_name(place.name + ".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(descriptor, content)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     new.replace(place)
     sync_path(place.parent)

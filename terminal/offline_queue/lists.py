@@ -18,7 +18,7 @@ from sync.cbor import Map, Value
 from sync.crypto import PublicKey
 from sync.errors import FormatError
 from sync.record import BODY_VERSION, RecordType
-from sync.signed_lists import CardKey, CentreKeys, HotList, open_card_keys
+from sync.signed_lists import CardKey, CentreKeys, HotList, open_card_keys, read_centre_keys
 from terminal.errors import JournalDamaged
 from terminal.offline_queue.identity import EnrolledTerminal
 from terminal.offline_queue.journal import OfflineJournal
@@ -31,6 +31,19 @@ _SINGLE: Final = (Kind.CENTRE_KEYS, Kind.RULE_SET, Kind.MERCHANT, Kind.HOT_LIST,
 
 
 @dataclass(frozen=True, slots=True)
+class _Word:
+    """An entitlement and the chip it was signed for."""
+
+    uid: Uid
+    signed: SignedEntitlement
+
+    @property
+    def row(self) -> ListRow:
+        word = self.signed.entitlement
+        return ListRow(Kind.ENTITLEMENTS, word.card, word.epoch << 24 | word.seq, self.uid + self.signed.data)
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """Everything in force."""
 
@@ -39,7 +52,7 @@ class _Held:
     hot_list: HotList
     cards: dict[Uid, CardRef]
     keys: dict[CardId, bytes]
-    entitlements: dict[CardId, SignedEntitlement]
+    entitlements: dict[CardId, _Word]
     versions: Versions
     centre_keys: CentreKeys
 
@@ -61,13 +74,7 @@ class OfflineLists:
         singles = [row for row in rows if row.kind in _SINGLE]
         if not singles:
             return
-        bundle = encode_bundle([Item(row.kind, row.version, row.content) for row in singles])
-        read = read_bundle(bundle, self._enrolled.root, None, self._enrolled.identity.terminal)
-        if read.problems:
-            raise JournalDamaged(
-                _("Une liste reçue du centre est abîmée sur le disque : %s") % read.problems[0].sentence
-            )
-        held = self._after(read, None)
+        held = self._after(self._read_stored(singles), None)
         entries = [
             (Uid(row.content[:7]), row.content[7:]) for row in rows if row.kind == Kind.ENTITLEMENTS and row.item
         ]
@@ -79,16 +86,16 @@ class OfflineLists:
         """Verify a bundle and take what is newer, in one commit; what was left out and why."""
         before = self._held
         keys = before.centre_keys if before else self._enrolled.centre_keys
-        read = read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+        read = self._openable(read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal))
         after = self._after(read, before)
         rows = [*self._new_singles(read, before), *self._new_entitlements(after, before)]
+        self._journal.raise_t_lo(after.hot_list.signed_at)
         if rows:
             imported: list[Value] = [[row.kind, row.version] for row in rows if not row.item]
             body: Map = {0: BODY_VERSION, 1: imported, 2: len([row for row in rows if row.item])}
             draft_stamp = replace(stamp, rules_version=after.rules.version, hot_list_version=after.hot_list.version)
             self._journal.keep_lists(tuple(rows), Draft(RecordType.LIST_IMPORT, body, draft_stamp))
         self._held = after
-        self._journal.raise_t_lo(after.hot_list.signed_at)
         return read.problems
 
     # --- ports.Lists -------------------------------------------------------------------------------------------------
@@ -112,7 +119,8 @@ class OfflineLists:
 
     def entitlement(self, card: CardId) -> SignedEntitlement | None:
         """The newest one held."""
-        return self._in_force.entitlements.get(card)
+        word = self._in_force.entitlements.get(card)
+        return word.signed if word else None
 
     def read_entitlement(self, data: bytes, uid: Uid) -> SignedEntitlement:
         """One read from a card, verified; raises as ``decode_entitlement``."""
@@ -167,21 +175,58 @@ class OfflineLists:
             if delta.since <= change < delta.version:
                 for card, word in self._verified(delta.entries, keys).items():
                     known = entitlements.get(card)
-                    if known is None or word.entitlement.number > known.entitlement.number:
+                    if known is None or word.signed.entitlement.number > known.signed.entitlement.number:
                         entitlements[card] = word
                 change = delta.version
         versions = Versions(rules.version, hot_list.version, merchant.version, version, change, keys.version)
         return _Held(rules, merchant, hot_list, cards, card_keys, entitlements, versions, keys)
 
-    def _verified(self, entries: Iterable[tuple[Uid, bytes]], keys: CentreKeys) -> dict[CardId, SignedEntitlement]:
+    def _read_stored(self, singles: list[ListRow]) -> Download:
+        """Stored lists verified again; one the centre signed before it changed its keys, under the keys before."""
+        read = self._read(singles, None)
+        if not read.problems:
+            return read
+        kinds = {problem.kind for problem in read.problems}
+        former = [row for row in self._journal.stored_lists(is_old=True) if row.kind == Kind.CENTRE_KEYS]
+        keys = read_centre_keys(former[0].content, self._enrolled.root) if former else self._enrolled.centre_keys
+        again = self._read([row for row in singles if row.kind in kinds], keys)
+        if again.problems:
+            raise JournalDamaged(
+                _("Une liste reçue du centre est abîmée sur le disque : %s") % again.problems[0].sentence
+            )
+        return replace(
+            read,
+            rules=read.rules or again.rules,
+            merchant=read.merchant or again.merchant,
+            hot_list=read.hot_list or again.hot_list,
+            card_keys=read.card_keys or again.card_keys,
+        )
+
+    def _read(self, rows: list[ListRow], keys: CentreKeys | None) -> Download:
+        bundle = encode_bundle([Item(row.kind, row.version, row.content) for row in rows])
+        return read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+
+    def _openable(self, read: Download) -> Download:
+        """The same download without card keys that were sealed for another device."""
+        if read.card_keys is None:
+            return read
+        try:
+            open_card_keys(read.card_keys, self._enrolled.device_key)
+        except FormatError as fault:
+            items = tuple(item for item in read.items if item.kind != Kind.CARD_KEYS)
+            problems = (*read.problems, Problem(Kind.CARD_KEYS, str(fault)))
+            return replace(read, card_keys=None, items=items, problems=problems)
+        return read
+
+    def _verified(self, entries: Iterable[tuple[Uid, bytes]], keys: CentreKeys) -> dict[CardId, _Word]:
         """Each entitlement verified on its own; one that does not hold counts for nothing."""
-        found = {}
+        found: dict[CardId, _Word] = {}
         for uid, data in entries:
             try:
-                word = decode_entitlement(data, uid, keys.entitlements.get)
+                signed = decode_entitlement(data, uid, keys.entitlements.get)
             except FormatError:
                 continue
-            found[word.entitlement.card] = word
+            found[signed.entitlement.card] = _Word(uid, signed)
         return found
 
     def _new_singles(self, read: Download, before: _Held | None) -> list[ListRow]:
@@ -201,14 +246,7 @@ class OfflineLists:
 
     def _new_entitlements(self, after: _Held, before: _Held | None) -> list[ListRow]:
         known = before.entitlements if before else {}
-        uids = {ref.card: uid for uid, ref in after.cards.items()}
-        rows = [
-            ListRow(
-                Kind.ENTITLEMENTS, card, word.entitlement.epoch << 24 | word.entitlement.seq, uids[card] + word.data
-            )
-            for card, word in after.entitlements.items()
-            if card in uids and known.get(card) != word
-        ]
+        rows = [word.row for card, word in after.entitlements.items() if known.get(card) != word]
         if after.versions.entitlements != (before.versions.entitlements if before else 0):
             rows.append(ListRow(Kind.ENTITLEMENTS, b"", after.versions.entitlements, b""))
         return rows

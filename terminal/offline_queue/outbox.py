@@ -58,7 +58,7 @@ class OfflineOutbox:
                 t_lo=max(contact.t_lo, said.centre_time),
                 anchor_seq=self._journal.head().seq,
                 wall_error_s=_whole_seconds(at.wall - said.centre_time),
-                acknowledged=max(contact.acknowledged, said.head_seq) if is_ours else contact.acknowledged,
+                acknowledged=said.head_seq if is_ours else contact.acknowledged,  # lower: the centre was restored
                 last_contact=said.centre_time,
                 frozen=contact.frozen or _why_frozen(said, is_ours=is_ours),
             )
@@ -66,7 +66,13 @@ class OfflineOutbox:
         return self.state()
 
     def apply_download(self, bundle: bytes, at: Instant) -> SyncState:
-        """Verify and store lists in one commit; a version never goes down."""
+        """Verify and store lists in one commit; a version never goes down.
+
+        While an intent stands open (of a till that was killed) nothing may be appended: the lists are left for the next
+        exchange, after the till has ended it.
+        """
+        if self._journal.has_open_intent:
+            return self.state()
         clocks = two_clocks(self._journal.anchor(), at)
         held = self._lists.versions
         stamp = Stamp(at, clocks.t_lo, clocks.t_late, held.rules, held.hot_list)

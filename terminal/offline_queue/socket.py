@@ -26,7 +26,8 @@ from terminal.text import _
 
 SOCKET_FILE: Final = "till.sock"
 VERSION: Final = 1
-NEXT_BATCH, APPLY_ANSWER, APPLY_DOWNLOAD, STATE = "batch", "answer", "download", "state"
+NEXT_BATCH, APPLY_ANSWER, APPLY_DOWNLOAD, STATE, EXPORT = "batch", "answer", "download", "state", "export"
+MOST_EXPORTED: Final = 256
 _MOST_B: Final = MOST_BUNDLE_B + MOST_ANSWER_B + 1_024
 _PATIENCE_S: Final = 30.0
 
@@ -40,6 +41,7 @@ class OutboxServer:
         alone: lock that the till's core holds while it handles an event.
         now: all clocks.
         changed: called after an answer or a download was applied.
+        export: sealed records from a number on, at most so many.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class OutboxServer:
         alone: threading.Lock,
         now: Callable[[], Instant],
         changed: Callable[[], None] = lambda: None,
+        export: Callable[[int, int], list[bytes]] = lambda _first_seq, _most: [],
     ) -> None:
         self._path = path
         self._outbox = outbox
         self._alone = alone
         self._now = now
         self._changed = changed
+        self._export = export
         self._listener: socket.socket | None = None
 
     def open(self) -> None:
@@ -112,6 +116,8 @@ class OutboxServer:
                 return _state_value(self._outbox.apply_download(bundle, self._now()))
             case 1, str(word), [] if word == STATE:
                 return _state_value(self._outbox.state())
+            case 1, str(word), [int() as first_seq] if word == EXPORT and 0 <= first_seq < 2**32:
+                return [*self._export(first_seq, MOST_EXPORTED)]
         raise Malformed("not a request this till knows")
 
 
@@ -157,6 +163,13 @@ class OutboxClient:
     def state(self) -> SyncState:
         """See ports.Outbox."""
         return _state_of(self._ask(STATE, []))
+
+    def export(self, first_seq: int) -> list[bytes]:
+        """Sealed records from ``first_seq`` on, 256 at most; none above the head."""
+        match self._ask(EXPORT, [first_seq]):
+            case list() as records:
+                return [record for record in records if isinstance(record, bytes)]
+        raise Malformed("not a list of records")
 
     def _ask(self, word: str, arguments: list[Value]) -> Value:
         assert self._peer is not None, "connected"

@@ -43,7 +43,7 @@ TABLES: Final = (
     """CREATE TABLE record (seq INTEGER PRIMARY KEY, sealed BLOB NOT NULL, facts BLOB NOT NULL, mark BLOB NOT NULL)
     STRICT""",
     """CREATE TABLE latch (id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL, intent BLOB NOT NULL,
-    mark BLOB NOT NULL) STRICT""",
+    lists BLOB NOT NULL, mark BLOB NOT NULL) STRICT""",
     "CREATE TABLE contact (id INTEGER PRIMARY KEY CHECK (id = 1), content BLOB NOT NULL, mark BLOB NOT NULL) STRICT",
     """CREATE TABLE list (kind INTEGER NOT NULL, item BLOB NOT NULL, is_old INTEGER NOT NULL, version INTEGER NOT NULL,
     content BLOB NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (kind, item, is_old)) STRICT, WITHOUT ROWID""",
@@ -51,7 +51,7 @@ TABLES: Final = (
 
 COLUMNS: Final = {
     "record": ("seq", "sealed", "facts", "mark"),
-    "latch": ("id", "commits", "intent", "mark"),
+    "latch": ("id", "commits", "intent", "lists", "mark"),
     "contact": ("id", "content", "mark"),
     "list": ("kind", "item", "is_old", "version", "content", "mark"),
 }
@@ -60,11 +60,12 @@ COLUMNS: Final = {
 _READ_RECORDS: Final = """SELECT seq, COALESCE(CAST(sealed AS BLOB), x''), COALESCE(CAST(facts AS BLOB), x''),
     COALESCE(CAST(mark AS BLOB), x'') FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"""
 _READ_LATCH: Final = """SELECT CAST(commits AS INTEGER), COALESCE(CAST(intent AS BLOB), x''),
-    COALESCE(CAST(mark AS BLOB), x'') FROM latch"""
+    COALESCE(CAST(lists AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM latch"""
 _READ_CONTACT: Final = "SELECT COALESCE(CAST(content AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM contact"
 _READ_LISTS: Final = """SELECT CAST(kind AS INTEGER), COALESCE(CAST(item AS BLOB), x''), CAST(version AS INTEGER),
-    COALESCE(CAST(content AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM list WHERE is_old = ?
-    ORDER BY kind, item"""
+    COALESCE(CAST(content AS BLOB), x''), is_old, COALESCE(CAST(mark AS BLOB), x'') FROM list
+    ORDER BY kind, item, is_old"""
+_READ_LIST_MARKS: Final = "SELECT is_old, mark FROM list ORDER BY kind, item, is_old"
 
 T = TypeVar("T")
 
@@ -106,15 +107,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """How many commits were made, and the intent open (empty for none)."""
+    """How many commits were made, the intent open (empty for none), and a digest of the lists stored."""
 
     commits: int
     intent: bytes
+    lists: bytes
 
     @property
     def mark(self) -> bytes:
-        """SHA-256 over both."""
-        return sha256(_eight(self.commits) + self.intent)
+        """SHA-256 over all of it."""
+        return sha256(_eight(self.commits) + sha256(self.intent) + self.lists)
+
+
+_NO_LISTS: Final = sha256(b"")
 
 
 def _eight(number: int) -> bytes:
@@ -135,7 +140,7 @@ class Store:
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._base = APSWDatabase(None, thread_safe=False)
         self._tables: dict[str, Any] = {}
-        self._latch = Latch(0, b"")
+        self._latch = Latch(0, b"", _NO_LISTS)
         self._is_stopped = False
         self._is_closed = False
 
@@ -164,7 +169,8 @@ class Store:
                 with self._base.atomic("IMMEDIATE"):
                     for table in TABLES:
                         self._base.execute_sql(table)
-                    self._insert("latch", id=1, commits=0, intent=b"", mark=Latch(0, b"").mark)
+                    first = Latch(0, b"", _NO_LISTS)
+                    self._insert("latch", id=1, commits=0, intent=b"", lists=_NO_LISTS, mark=first.mark)
                     self._insert("contact", id=1, content=contact, mark=sha256(contact))
                     self._base.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
                     self._base.execute_sql(f"PRAGMA user_version = {FORMAT}")
@@ -196,8 +202,6 @@ class Store:
     def _commit(self, change: Change, witness: Witness | None) -> None:
         if self._is_stopped:
             raise MediumFailed(_("Le journal est arrêté après une erreur du disque : relancez la caisse."))
-        intent = self._latch.intent if change.intent is None else change.intent
-        latch = Latch(self._latch.commits + 1, intent)
         self._is_stopped = True  # until the commit has succeeded: whatever fails below is unknown
         with self._base.atomic("IMMEDIATE"):
             if change.record is not None:
@@ -207,7 +211,14 @@ class Store:
                 self._table("contact").update(content=change.contact, mark=sha256(change.contact)).execute()
             for item in change.lists:
                 self._put(item)
-            self._table("latch").update(commits=latch.commits, intent=latch.intent, mark=latch.mark).execute()
+            latch = Latch(
+                self._latch.commits + 1,
+                self._latch.intent if change.intent is None else change.intent,
+                self._lists_digest() if change.lists else self._latch.lists,
+            )
+            self._table("latch").update(
+                commits=latch.commits, intent=latch.intent, lists=latch.lists, mark=latch.mark
+            ).execute()
         self._latch = latch
         self._is_stopped = False
         if witness is not None:
@@ -227,6 +238,10 @@ class Store:
             content=item.content,
             mark=item.mark,
         )
+
+    def _lists_digest(self) -> bytes:
+        marks = self._base.execute_sql(_READ_LIST_MARKS).fetchall()
+        return sha256(b"".join(_eight(is_old) + mark for is_old, mark in marks))
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the tables and empty it."""
@@ -251,9 +266,9 @@ class Store:
     def latch(self) -> Latch:
         """Commits made and the intent open; JournalDamaged when its mark does not hold."""
         rows = self._rows(_READ_LATCH)
-        if len(rows) != 1 or Latch(rows[0][0], rows[0][1]).mark != rows[0][2]:
+        if len(rows) != 1 or Latch(*rows[0][:3]).mark != rows[0][3]:
             raise JournalDamaged(_("Le journal est abîmé : la ligne de l'intention ne tient plus."))
-        self._latch = Latch(rows[0][0], rows[0][1])
+        self._latch = Latch(*rows[0][:3])
         return self._latch
 
     def contact(self) -> bytes:
@@ -265,14 +280,15 @@ class Store:
         return content
 
     def lists(self, *, is_old: bool = False) -> list[ListRow]:
-        """Lists as received, those in force or those before them; JournalDamaged when a mark does not hold."""
-        found = []
-        for *row, mark in self._rows(_READ_LISTS, int(is_old)):
-            item = ListRow(*row)
+        """Lists as received, those in force or those before them; JournalDamaged when any was altered or is missing."""
+        rows = self._rows(_READ_LISTS)
+        found = [(ListRow(*row[:4]), row[4] != 0, row[5]) for row in rows]
+        for item, _old, mark in found:
             if item.mark != mark:
                 raise JournalDamaged(_("Une liste reçue du centre est abîmée sur le disque (sorte %d).") % item.kind)
-            found.append(item)
-        return found
+        if sha256(b"".join(_eight(row[4]) + row[5] for row in rows)) != self._latch.lists:
+            raise JournalDamaged(_("Une liste reçue du centre manque sur le disque."))
+        return [item for item, old, _mark in found if old == is_old]
 
     def witness(self) -> tuple[Witness, int] | None:
         """What the witness last saw and after how many commits; ``None`` without a readable one."""
@@ -325,7 +341,7 @@ class Store:
 
 
 def _fault_of(fault: BaseException) -> JournalFault:
-    cause = fault.args[0] if isinstance(fault, peewee.PeeweeException) and fault.args else fault
+    cause = fault.__context__ if isinstance(fault, peewee.PeeweeException) else fault
     if isinstance(cause, apsw.FullError):
         return DiskFull(_("Le disque est plein : paiement par carte impossible."))
     if isinstance(cause, apsw.BusyError | apsw.LockedError):

@@ -1,0 +1,59 @@
+"""The till knows the greatest size of a record before it opens the intent: nothing is debited that cannot be kept."""
+
+from __future__ import annotations
+
+from domain.identity import LONGEST_FAMILY_CODE, MOST_LINES, TerminalId
+from sync.cbor import Map
+from sync.crypto import new_private_key, sign
+from sync.record import MOST_RECORD_B, Envelope, Pay, RecordType, seal_record
+
+KEY = new_private_key()
+MOST = 2**62
+GREATEST_TMI_B = 1_376
+
+
+def greatest_payment(lines: int = MOST_LINES) -> Map:
+    line = ["f" * LONGEST_FAMILY_CODE, 999_999, 1, 999_999, 60]
+    return {
+        Pay.VERSION: 0,
+        Pay.CARD: bytes(8),
+        Pay.UID: bytes(7),
+        Pay.TMC: 0xFFFFFF,
+        Pay.TMV: bytes(8),
+        Pay.TMC_EXPECTED: 0xFFFFFF,
+        Pay.TMI: bytes(GREATEST_TMI_B),
+        Pay.TMC_BEFORE: 0xFFFFFF,
+        Pay.TMV_BEFORE: bytes(8),
+        Pay.NEWEST_LOG: bytes(32),
+        Pay.OWN_LOG: bytes(32),
+        Pay.VALUES: [[file, 16_000_000] for file in range(1, 9)],
+        Pay.DEBITS: [[file, 0xFFFFF] for file in (6, 7, 8)],
+        Pay.ENTITLEMENT: [255, 0xFFFFFF],
+        Pay.ENTITLEMENT_WRITTEN: True,
+        Pay.LINES: [list(line) for _ in range(lines)],
+        Pay.REST: 40 * 999_999,
+        Pay.CAMPAIGN: "c" * 30,
+        Pay.MERCHANT_VERSION: 0xFFFF,
+        Pay.LISTS_AGE_DAYS: 0xFFFF,
+        Pay.PAID_HERE_TODAY: 0xFFFFFF,
+    }
+
+
+def sealed(body: Map) -> bytes:
+    envelope = Envelope(
+        RecordType.PAYMENT, TerminalId(bytes(8)), 255, 0xFFFFFF, bytes(32), MOST, MOST, MOST, 3, MOST, MOST, 0xFFFF,
+        MOST, "s" * 40, MOST, MOST, MOST, body,
+    )  # fmt: skip
+    return seal_record(envelope, lambda message: sign(KEY, message))
+
+
+def test_the_greatest_payment_the_rules_allow_fits_into_a_record() -> None:
+    assert len(sealed(greatest_payment())) <= MOST_RECORD_B
+
+
+def test_a_basket_of_more_lines_would_not_always_fit() -> None:
+    try:
+        sealed(greatest_payment(lines=2 * MOST_LINES))
+    except AssertionError:
+        return
+    raise AssertionError("the bound of 40 lines is not what keeps records small")
