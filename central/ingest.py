@@ -14,11 +14,13 @@ from central import ledger
 from central.keys import CentralKeys
 from central.store import Row, Store
 from sync.batch import Batch, Disposition
+from sync.cbor import decode_map
 from sync.cose import open1, verify1
 from sync.crypto import public_key
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from sync.record import MOST_RECORD_B, Envelope, open_record, record_hash, verify_record
+from sync.record import MOST_RECORD_B, Envelope, Field, open_record, record_hash, verify_record
 
+RECORDS: Final = "panier/record/"
 FORKED: Final = "two different records have the same number"
 
 
@@ -32,6 +34,7 @@ class Taken:
     is_frozen: bool
     merchant: int
     device_key: bytes
+    is_expired: bool
 
 
 def take_batch(store: Store, keys: CentralKeys, programme: str, batch: Batch, at: datetime) -> Taken:
@@ -64,6 +67,7 @@ def take_batch(store: Store, keys: CentralKeys, programme: str, batch: Batch, at
         terminal["frozen"] is not None,
         terminal["merchant"],
         bytes(terminal["device_key"]),
+        at.timestamp() > terminal["valid_until"],
     )
 
 
@@ -81,8 +85,7 @@ def _take(
     if seq <= head:
         return _again(store, terminal, seq, data, at)
     if terminal["frozen"] is not None:
-        _keep_beside(store, terminal, seq, data, at, terminal["frozen"])
-        return Disposition.FROZEN
+        return _keep_of_frozen(store, terminal, seq, data, at)
     if seq > head + 1:
         return Disposition.GAP
     try:
@@ -95,10 +98,12 @@ def _take(
         _keep_beside(store, terminal, seq, data, at, "does not follow the record before it")
         _freeze(store, terminal, FORKED)
         return Disposition.FORKED
-    verdict = ledger.post(store, keys, programme, terminal["station"], envelope)
-    disposition = Disposition.POSTED if verdict.is_posted else Disposition.QUARANTINED
-    _append(store, terminal, seq, data, at, envelope.type, disposition, verdict.why)
-    return disposition
+    if at.timestamp() > terminal["valid_until"]:
+        verdict = ledger.quarantined("the terminal's certificate has expired")
+    else:
+        verdict = ledger.post(store, keys, programme, terminal["station"], envelope)
+    _append(store, terminal, seq, data, at, envelope.type, verdict.disposition, verdict.why)
+    return verdict.disposition
 
 
 def _verified(terminal: Row, seq: int, data: bytes) -> Envelope:
@@ -129,11 +134,20 @@ def _again(store: Store, terminal: Row, seq: int, data: bytes, at: datetime) -> 
 
 
 def _take_unread(store: Store, terminal: Row, seq: int, data: bytes, at: datetime, why: str) -> Disposition:
-    """A record of a version of tomorrow: kept in its place so that the chain goes on, if this terminal signed it."""
+    """A record of a version of tomorrow: kept in its place so that the chain goes on.
+
+    Every version has terminal, epoch, seq and prev under the same keys; anything else this terminal ever signed (an
+    enrolment, say) is no record.
+    """
     try:
         signed = open1(data, MOST_RECORD_B)
-        verify1(signed, signed.content_type, public_key(bytes(terminal["device_key"])))
+        payload = verify1(signed, signed.content_type, public_key(bytes(terminal["device_key"])))
+        fields = decode_map(payload, MOST_RECORD_B)
     except FormatError:
+        return Disposition.DAMAGED
+    place = [fields.get(key) for key in (Field.TERMINAL, Field.EPOCH, Field.SEQ, Field.PREV)]
+    own = [bytes(terminal["terminal"]), terminal["epoch"], seq, bytes(terminal["head_hash"])]
+    if not signed.content_type.startswith(RECORDS) or place != own:
         return Disposition.DAMAGED
     _append(store, terminal, seq, data, at, 0, Disposition.QUARANTINED, why)
     return Disposition.QUARANTINED
@@ -162,6 +176,16 @@ def _append(
         terminal["terminal"],
         terminal["epoch"],
     )
+
+
+def _keep_of_frozen(store: Store, terminal: Row, seq: int, data: bytes, at: datetime) -> Disposition:
+    """What a frozen terminal still sends is kept beside its chain, if it signed it."""
+    try:
+        _verified(terminal, seq, data)
+    except FormatError:
+        return Disposition.DAMAGED
+    _keep_beside(store, terminal, seq, data, at, terminal["frozen"])
+    return Disposition.FROZEN
 
 
 def _keep_beside(store: Store, terminal: Row, seq: int, data: bytes, at: datetime, why: str) -> None:

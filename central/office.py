@@ -47,6 +47,7 @@ from sync.signed_lists import (
 
 AID: Final = bytes.fromhex("A05310")
 ROOT_ID, LISTS_ID, ANSWERS_ID = b"root", b"lists", b"answers"
+REVOKED: Final = "revoked by the programme"
 CODE_LIVES: Final = timedelta(hours=24)
 CERTIFICATE_LIVES: Final = timedelta(days=366)
 OFFLINE_CAP, CARD_CAP = Cents(200_000), Cents(8_000)
@@ -254,6 +255,11 @@ class Office:
             "UPDATE code SET device_key = ?, terminal = ? WHERE secret_hash = ?", device_key, terminal, secret_hash
         )
 
+    def revoke(self, station: int) -> None:
+        """A terminal was stolen or lost: nothing more is taken into its chain, and it gets nothing any more."""
+        with self.store.writing():
+            self.store.change("UPDATE terminal SET frozen = ? WHERE station = ? AND frozen IS NULL", REVOKED, station)
+
     # --- exchange ----------------------------------------------------------------------------------------------------
 
     def exchange(self, data: bytes) -> Exchange:
@@ -275,7 +281,8 @@ class Office:
             is_frozen=taken.is_frozen,
         )
         signed = encode_answer(answer, ANSWERS_ID, self.keys.signer("answers"))
-        bundle = b"" if taken.is_frozen else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
+        is_served = not taken.is_frozen and not taken.is_expired
+        bundle = b"" if not is_served else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
         return Exchange(signed, bundle)
 
     def _renew_hot_list(self, at: datetime) -> None:

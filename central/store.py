@@ -51,7 +51,8 @@ _TABLES: Final = (
     """CREATE TABLE sighting (card BLOB NOT NULL, tmc INTEGER NOT NULL, tmv BLOB NOT NULL, terminal BLOB NOT NULL,
         epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (card, tmc, tmv, terminal, epoch, seq))""",
     """CREATE TABLE counter (card BLOB NOT NULL, tmc INTEGER NOT NULL, file INTEGER NOT NULL, value INTEGER NOT NULL,
-        PRIMARY KEY (card, file, tmc))""",
+        terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (terminal, epoch, seq, file))""",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (kind, version))""",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from domain.basket import Basket, Line
@@ -17,6 +18,9 @@ from domain.money import ZERO, Cents, not_negative, total
 from domain.purse import Counters, Entitlement, Slot, open_slots
 from domain.reason import Reason
 from domain.rule_set import Ceilings, Merchant, Purse, RuleSet
+
+MOST_A_DEBIT: Final = Cents(0xFFFFF)
+"""The log record of the card has twenty bits for an amount: 10 485,75 €."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,11 @@ def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, 
     assert card.entitlement is not None  # _refusal has said so
     slots = _usable_slots(card.entitlement, card.counters, rules, stall)
     available = total(slot.available(card.counters.values[slot.file]) for slot in slots)
-    bounds = [(available, _empty_reason(card.entitlement, slots, stall)), *_ceilings(rules, stall, carried)]
+    bounds = [
+        (available, _empty_reason(card.entitlement, slots, stall)),
+        *_ceilings(rules, stall, carried),
+        (MOST_A_DEBIT, Reason.TERMINAL_LIMIT),
+    ]
     most, binding = min(bounds, key=lambda bound: bound[0])
     paid = Cents(min(most, announced.asked))
     if paid <= 0:

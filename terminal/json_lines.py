@@ -76,7 +76,7 @@ def read_request(line: bytes) -> tuple[int, say.Inward]:
     id = raw.get("id") if isinstance(raw, dict) and type(raw.get("id")) is int else None
     try:
         request = msgspec.convert(raw, _Request, strict=True)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise BadLine(str(error), id) from None
     if not 0 < request.id <= MOST_ID:
         raise BadLine("id must be a whole number above 0")
@@ -144,12 +144,12 @@ def event_line(event: say.Outward, asked: int | None, to: say.Inward | None) -> 
     is_final = isinstance(event, say.FINAL)
     if isinstance(event, say.Ready) and isinstance(to, say.Back):
         name, is_final, sale = "cancelled", True, asked
-    return json.dumps({"id": sale, "event": name, **fields, "final": is_final}, ensure_ascii=False)
+    return json.dumps({"id": sale, "event": name, **fields, "final": is_final})
 
 
 def error_line(error: BadLine) -> str:
     """The one answer to a line that is no request."""
-    return json.dumps({"id": error.id, "event": "error", "error": str(error), "final": True}, ensure_ascii=False)
+    return json.dumps({"id": error.id, "event": "error", "error": str(error), "final": True})
 
 
 def _named(event: say.Outward) -> tuple[str, Fields]:

@@ -329,6 +329,10 @@ class Journal(Protocol):
         """What the card paid here on that day, doubts counted as paid."""
         ...
 
+    def unreported(self) -> Cents:
+        """Cents of the payments the centre has not acknowledged yet, doubts counted as paid."""
+        ...
+
     def last_payment(self, card: CardId) -> LastPayment | None: ...
 
     def last_unseen(self) -> SeenState | None: ...
@@ -457,3 +461,5 @@ class TerminalIdentity:
     programme: str
     certificate: bytes
     software: str
+    offline_cap: Cents | None = None
+    """Cents it may take between two contacts with the centre; ``None`` for no limit (training, benchmarks)."""

@@ -345,7 +345,14 @@ def _stall(world: World, ref: CardRef, clocks: TwoClocks, written_at: datetime, 
         t_late=clocks.t_late,
         lists_age_days=lists_age_days(world, clocks),
         paid_here_today=world.journal.paid_on(ref.card, day),
+        terminal_left=_terminal_left(world),
     )
+
+
+def _terminal_left(world: World) -> Cents | None:
+    """What the certificate still lets this terminal take before the centre has heard of it."""
+    cap = world.identity.offline_cap
+    return None if cap is None else cap - world.journal.unreported()
 
 
 def _decide(

@@ -80,6 +80,14 @@ def lost(directory: Path, card: str) -> None:
     click.echo(f"Carte {card} en opposition.")
 
 
+@central.command(help="Retirer le droit de servir à une caisse volée ou perdue, par son numéro de station.")
+@DIRECTORY
+@click.argument("station", type=int)
+def revoke(directory: Path, station: int) -> None:
+    Office(directory).revoke(station)
+    click.echo(f"Station {station} : plus rien n'en est accepté, elle ne reçoit plus rien.")
+
+
 @central.command(name="report", help="Le relevé, en JSON.")
 @DIRECTORY
 def report_command(directory: Path) -> None:

@@ -35,11 +35,11 @@ def till(directory: Path, reader: str | None, phone: str, as_json: bool, theme: 
 
 
 def _as_lines(opened: OpenTill) -> BaseException | None:
-    from terminal.json_lines import JsonTill
+    from terminal.json_lines import MOST_LINE_B, JsonTill
 
     lines = JsonTill(opened.loop, sys.stdout)
     opened.watch_readers()
-    lines.run(sys.stdin.buffer)
+    lines.run(iter(lambda: sys.stdin.buffer.readline(MOST_LINE_B + 2), b""))
     return lines.error
 
 

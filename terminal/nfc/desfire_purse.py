@@ -42,6 +42,10 @@ _NOTHING_DONE: Final = frozenset(
 """Answers to Commit that the card gives before it does anything (MF2DL(H)x0 §11.6.1, table of return codes)."""
 
 
+MOST_TMC: Final = 0xFFFFFF
+"""The log record has three bytes for it."""
+
+
 class DesfirePurse:
     """An authenticated purse card (``ports.PurseCard``). One object serves one transaction."""
 
@@ -62,6 +66,8 @@ class DesfirePurse:
         """
         proof = self._read(TMAC_FILE, 0, _TMC_B + _TMV_B)
         self._tmc = int.from_bytes(proof[:_TMC_B], "little")
+        if self._tmc >= MOST_TMC:
+            raise CardMisbehaves("a transaction counter no card of ours reaches")
         self._commit_reader_id(reader_id)
         logs = self._logs(min(self._tmc + 1, LOG_RECORDS_USABLE) if all_logs else 1)
         place = self._read_counted(ENTITLEMENT_FILE, 0, SLIPS_OFFSET)

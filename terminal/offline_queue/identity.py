@@ -93,7 +93,13 @@ def load_enrolled(directory: Path) -> EnrolledTerminal:
     except FormatError as fault:
         raise JournalDamaged(_("Les papiers de cette caisse sont abîmés : il faut l'enrôler à nouveau.")) from fault
     identity = TerminalIdentity(
-        certificate.terminal, certificate.epoch, certificate.station, certificate.programme, signed, SOFTWARE
+        certificate.terminal,
+        certificate.epoch,
+        certificate.station,
+        certificate.programme,
+        signed,
+        SOFTWARE,
+        certificate.offline_cap,
     )
     return EnrolledTerminal(identity, certificate, root, keys, device_key)
 

@@ -156,6 +156,10 @@ class OfflineJournal:
         """Cents the card paid here on that day, doubts counted as paid."""
         return self._ledger.paid_on(card, day)
 
+    def unreported(self) -> Cents:
+        """Cents the centre has not acknowledged yet, doubts counted as paid."""
+        return self.waiting[2] + total(doubt.effect.amount for doubt in self._ledger.doubts.values())
+
     def last_payment(self, card: CardId) -> LastPayment | None:
         """The newest payment of a card here; a confirmed doubt bears the time of its tap."""
         return self._ledger.last.get(card)

@@ -6,7 +6,7 @@ A version never goes down. A download is stored with the record of its import in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from domain.identity import CardId, Uid
@@ -51,7 +51,7 @@ class _Held:
     merchant: Merchant
     hot_list: HotList
     cards: dict[Uid, CardRef]
-    keys: dict[CardId, bytes]
+    keys: dict[CardId, bytes] = field(repr=False)
     entitlements: dict[CardId, _Word]
     versions: Versions
     centre_keys: CentreKeys

@@ -60,10 +60,11 @@ def new_office(directory: Path, clock: WoundClock | None = None) -> Office:
 
 @dataclass
 class Held:
-    """A card in somebody's hand: what the centre ordered, the chip, and every transaction it truly made."""
+    """A card in somebody's hand: what the centre ordered, the chip, its entitlement, all it truly paid."""
 
     order: IssueOrder
     chip: PocketCard
+    word: SignedEntitlement | None = None
     made: list[Payment] = field(default_factory=list)
 
     @property
@@ -163,13 +164,19 @@ class Stall:
         chip, seq = held.chip, self.next_seq
         parts = tuple(Debit(SlotFile(file), Cents(debits[file])) for file in sorted(debits))
         own = LogRecord(LogType.PAYMENT, self.station, seq, chip.tmc + 1, self.at, 1, 1, parts, ZERO, ZERO)
-        word = self.entitlements.get(held.card)
-        newer = word.padded if word is not None and word.padded != chip.entitlement else None
+        word = self.word_for(held)
+        newer = word.padded if word is not None and word is not held.word else None
         return chip.pay(debits, encode_reader_id(self.station, seq), encode_log_record(own), read, newer)
+
+    def word_for(self, held: Held) -> SignedEntitlement | None:
+        """The newer of the card's entitlement and the stall's."""
+        known = [word for word in (held.word, self.entitlements.get(held.card)) if word is not None]
+        return max(known, key=lambda word: word.entitlement.number, default=None)
 
     def pay(self, held: Held, amount: int, file: int = DECEMBER_FILE, **odd: Any) -> Payment:
         """A whole payment: the card debited, the record written; ``odd`` replaces fields of the body by name."""
         held.chip, payment = self.stage(held, {file: amount})
+        held.word = self.word_for(held)
         held.made.append(payment)
         self.write(RecordType.PAYMENT, self.payment_body(held, payment, **odd))
         return payment
@@ -178,7 +185,7 @@ class Stall:
         """A torn payment: the card did it or not, the stall cannot know."""
         after, payment = self.stage(held, {file: amount})
         if committed:
-            held.chip = after
+            held.chip, held.word = after, self.word_for(held)
             held.made.append(payment)
         self.doubts.setdefault(held.card, []).append(OpenDoubt(self.next_seq, payment))
         body = self.payment_body(held, payment)

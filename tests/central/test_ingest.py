@@ -190,19 +190,37 @@ def test_a_record_of_tomorrow_is_quarantined_and_the_chain_goes_on(
     assert account(office, anne).spent == 100
 
 
-def test_an_envelope_of_tomorrow_keeps_its_place_in_the_chain(office: Office, stall: Stall, anne: Held) -> None:
-    today = open1(stall.record(RecordType.BOOT, {0: 0}), 4_096)
+def tomorrow(stall: Stall, kind: str = ContentType.RECORD, **odd: object) -> bytes:
+    """A record this program cannot read, with its place under the keys every version has."""
+    today = open1(stall.record(RecordType.BOOT, {0: 0}, **odd), 4_096)
     payload = encode({**decode_map(today.payload, 4_096), Field.VERSION: 2})
-    tomorrow = sign1(ContentType.RECORD, stall.terminal, payload, lambda message: sign(stall.device_key, message))
-    other_kind = "panier/record/2"
-    stall.records.append(tomorrow)
-    stall.records.append(sign1(other_kind, stall.terminal, payload, lambda message: sign(stall.device_key, message)))
+    return sign1(kind, stall.terminal, payload, lambda message: sign(stall.device_key, message))
+
+
+def test_an_envelope_of_tomorrow_keeps_its_place_in_the_chain(office: Office, stall: Stall, anne: Held) -> None:
+    stall.records.append(tomorrow(stall))
+    stall.records.append(tomorrow(stall, "panier/record/2"))
     stall.pay(anne, 100)
     answer = stall.send(office)
     assert answer.head_seq == 3
     assert answer.dispositions == ((1, Disposition.QUARANTINED), (2, Disposition.QUARANTINED))
     assert account(office, anne).spent == 100
     assert stall.send(office).head_seq == 3
+
+
+@pytest.mark.parametrize(
+    "odd", [{"seq": 2}, {"prev": bytes(32)}, {"epoch": 2}, {"terminal": b"stranger"}], ids=lambda odd: next(iter(odd))
+)
+def test_tomorrows_envelope_has_no_place_but_its_own(office: Office, stall: Stall, odd: dict[str, object]) -> None:
+    stall.records.append(tomorrow(stall, **odd))
+    assert stall.send(office).dispositions == ((1, Disposition.DAMAGED),)
+    assert kept(office) == []
+
+
+def test_nothing_else_a_terminal_ever_signed_is_a_record(office: Office, stall: Stall) -> None:
+    stall.records.append(tomorrow(stall, ContentType.ENROLMENT))
+    assert stall.send(office).dispositions == ((1, Disposition.DAMAGED),)
+    assert kept(office) == []
 
 
 def test_tomorrows_envelope_from_somebody_else_is_not_taken(office: Office, stall: Stall) -> None:

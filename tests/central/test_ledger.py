@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from central.office import Office
 from sync.batch import Disposition
 from sync.card_format import encode_reader_id
-from sync.record import Outcome, Pay, RecordType
-from tests.central.kit import DECEMBER_FILE, Held, Stall, account, figures, new_card, new_stall
+from sync.record import Outcome, RecordType
+from tests.central.kit import DECEMBER_FILE, FULL, Held, Stall, account, figures, new_card, new_stall
 
 
 def is_quarantined(office: Office, stall: Stall) -> bool:
@@ -160,9 +161,9 @@ def test_what_still_travels_is_known_to_the_cent_from_the_cards_counters(
     stall.send(office)
     found = account(office, anne)
     assert (found.spent, found.travelling, found.open) == (100, 735, 3_165)
-    assert (found.newest_tmc, found.missing_tmcs) == (3, (1, 2))
+    assert (found.newest_tmc, found.missing_tmcs) == (3, ((1, 2),))
     offline.send(office, last=1)
-    assert (account(office, anne).travelling, account(office, anne).missing_tmcs) == (35, (2,))
+    assert (account(office, anne).travelling, account(office, anne).missing_tmcs) == (35, ((2, 2),))
     offline.send(office)
     found = account(office, anne)
     assert (found.spent, found.travelling, found.missing_tmcs) == (835, 0, ())
@@ -174,11 +175,43 @@ def test_a_refused_tap_shows_what_still_travels(office: Office, stall: Stall, an
     stall.refuse(anne)
     stall.send(office)
     found = account(office, anne)
-    assert (found.spent, found.travelling, found.missing_tmcs) == (0, 700, (1,))
+    assert (found.spent, found.travelling, found.missing_tmcs) == (0, 700, ((1, 1),))
+
+
+def test_spending_above_the_signed_limit_is_kept_and_shown_as_excess(office: Office, stall: Stall, anne: Held) -> None:
+    """Only keys taken out of a terminal can do that: the card's proof is genuine, the grant is not there."""
+    stall.pay(anne, 5_000)
+    assert [code for _, code in stall.send(office).dispositions] == [Disposition.EXCESS]
+    found = account(office, anne)
+    assert (found.spent, found.open, found.excess) == (5_000, 0, 1_000)
+    assert not found.is_conserved
+
+
+def test_a_refusal_cannot_claim_more_than_the_card_was_granted(office: Office, stall: Stall, anne: Held) -> None:
+    held = Held(anne.order, replace(anne.chip, values={**anne.chip.values, DECEMBER_FILE: FULL - 4_001}))
+    stall.refuse(held)
+    assert [code for _, code in stall.send(office).dispositions] == [Disposition.QUARANTINED]
+    assert account(office, anne).travelling == 0
+
+
+def test_the_cards_proof_brings_back_a_payment_that_a_terminal_called_cancelled(
+    office: Office, stall: Stall, anne: Held
+) -> None:
+    """A false card showed the old counter, and the terminal believed it; the true card is seen elsewhere later."""
+    torn = stall.tear(anne, 600, committed=True)
+    doubt = stall.doubts[anne.card][0]
+    stall.resolve(replace(anne, chip=replace(anne.chip, tmc=torn.tmc - 1, tmv=bytes(8))), doubt, Outcome.CANCELLED)
+    stall.send(office)
+    assert account(office, anne).spent == 0
+    elsewhere = new_stall(office, "Le Fournil")
+    elsewhere.refuse(anne)
+    elsewhere.send(office)
+    assert account(office, anne).spent == 600
 
 
 def test_the_report_adds_up_and_names_nobody(office: Office, stall: Stall, anne: Held) -> None:
     bruno = new_card(office, 2, granted=2_500)
+    stall.download(office)
     stall.pay(anne, 1_250)
     stall.pay(bruno, 10)
     stall.tear(bruno, 40, committed=True)
@@ -192,10 +225,20 @@ def test_the_report_adds_up_and_names_nobody(office: Office, stall: Stall, anne:
 
 
 def test_the_reader_id_on_the_card_must_be_this_stalls(office: Office, stall: Stall, anne: Held) -> None:
-    chip, payment = stall.stage(anne, {DECEMBER_FILE: 90})
-    forged = anne.chip.pay({DECEMBER_FILE: 90}, encode_reader_id(stall.station, 99), payment.own_log)
-    anne.chip = forged[0]
-    stall.write(RecordType.PAYMENT, stall.payment_body(anne, forged[1]))
+    _, payment = stall.stage(anne, {DECEMBER_FILE: 90})
+    foreign = encode_reader_id(stall.station, stall.next_seq + 1)
+    word = stall.entitlements[anne.card].padded
+    anne.chip, forged = anne.chip.pay({DECEMBER_FILE: 90}, foreign, payment.own_log, entitlement=word)
+    stall.write(RecordType.PAYMENT, stall.payment_body(anne, forged))
     assert is_quarantined(office, stall)
-    assert Pay.TMI in stall.payment_body(anne, payment)
-    assert chip.tmc == 1
+    assert account(office, anne).spent == 0
+
+
+def test_of_two_torn_payments_of_one_number_the_proof_ends_both(office: Office, stall: Stall, anne: Held) -> None:
+    second, third = new_stall(office, "Le Fournil"), new_stall(office, "Miel des Coteaux")
+    stall.tear(anne, 600, committed=False)
+    second.tear(anne, 70, committed=True)
+    third.refuse(anne)
+    for sender in (stall, second, third):
+        sender.send(office)
+    assert (account(office, anne).spent, account(office, anne).doubted) == (70, 0)

@@ -6,14 +6,17 @@ import random
 from dataclasses import replace
 from functools import cache
 
+import apsw
 import pytest
 
-from sync.crypto import sha256
+from sync.crypto import new_private_key, sha256, sign
+from sync.record import open_record, record_hash, seal_record
 from terminal.errors import JournalDamaged, JournalFault
 from terminal.offline_queue import chain
 from terminal.offline_queue.chain import damaged_seqs
+from terminal.offline_queue.facts import decode_facts, encode_facts
 from terminal.offline_queue.journal import OfflineJournal
-from terminal.offline_queue.store import ListRow, RecordRow
+from terminal.offline_queue.store import ListRow, RecordRow, record_mark
 from tests.journal import kit
 from tests.journal.faulty_vfs import FaultyDisk
 from tests.journal.kit import ANNE, BEA
@@ -168,3 +171,53 @@ def test_an_older_copy_of_the_files_that_went_on_is_noticed_by_the_witness() -> 
     with pytest.raises(JournalDamaged) as damage:
         kit.opened(FaultyDisk({**old, **witness}))
     assert damage.value.seqs == (2,)
+
+
+def changed(image: dict[str, bytes], sql: str, *values: object) -> dict[str, bytes]:
+    """The image after somebody who knows SQL was at it."""
+    disk = FaultyDisk(image)
+    database = apsw.Connection(DB, vfs=disk.vfs)
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    database.execute(sql, values)
+    database.close()
+    found = disk.image()
+    disk.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE list SET is_old = 1", "DELETE FROM list", "UPDATE list SET version = 1"],
+    ids=["old", "gone", "older"],
+)
+def test_a_list_that_was_put_back_or_taken_away_is_noticed(sql: str) -> None:
+    with pytest.raises(JournalDamaged, match="liste"):
+        read_back(changed(images()[False], sql))
+
+
+def test_a_record_forged_with_all_its_hashes_lacks_this_terminals_signature() -> None:
+    last = rows()[-1]
+    signed, envelope = open_record(last.sealed)
+    thief = new_private_key()
+    sealed = seal_record(replace(envelope, cashier=9), lambda message: sign(thief, message))
+    mark = record_mark(last.seq, record_hash(sealed), last.facts)
+    image = {name: content for name, content in images()[False].items() if not name.endswith(".witness")}
+    forged = changed(image, "UPDATE record SET sealed = ?, mark = ? WHERE seq = ?", sealed, mark, last.seq)
+    with pytest.raises(JournalDamaged) as damage:
+        read_back(forged)
+    assert damage.value.seqs == (last.seq,)
+    honest = seal_record(envelope, lambda message: sign(kit.KEY, message))
+    mark = record_mark(last.seq, record_hash(honest), last.facts)
+    read_back(changed(image, "UPDATE record SET sealed = ?, mark = ? WHERE seq = ?", honest, mark, last.seq))
+    assert signed.key_id == envelope.terminal
+
+
+def test_totals_that_are_not_those_of_the_records_are_noticed() -> None:
+    last = rows()[-1]
+    facts = encode_facts(replace(decode_facts(last.facts), effect=None))
+    mark = record_mark(last.seq, record_hash(last.sealed), facts)
+    with pytest.raises(JournalDamaged) as damage:
+        read_back(
+            changed(images()[False], "UPDATE record SET facts = ?, mark = ? WHERE seq = ?", facts, mark, last.seq)
+        )
+    assert damage.value.seqs == (last.seq,)

@@ -123,9 +123,21 @@ def test_no_damaged_answer_is_taken(desk: Desk, pen: Pen, data: st.DataObject) -
     bit = data.draw(st.integers(0, 8 * len(good) - 1))
     good[bit // 8] ^= 1 << (bit % 8)
     before = desk.journal.contact
+    desk.outbox.next_batch(NONCE)
     with pytest.raises(FormatError):
         desk.outbox.apply_answer(bytes(good), NONCE, at())
     assert desk.journal.contact == before
+
+
+def test_an_answer_is_taken_once_and_only_to_the_newest_batch(desk: Desk, pen: Pen) -> None:
+    kit.pay(desk.journal, ANNE, 100)
+    first = pen.take(desk.outbox.next_batch(NONCE))
+    second = pen.take(desk.outbox.next_batch(bytes(16)))
+    with pytest.raises(Malformed):
+        desk.outbox.apply_answer(first, NONCE, at())
+    assert desk.outbox.apply_answer(second, bytes(16), at()).pending_records == 0
+    with pytest.raises(Malformed):
+        desk.outbox.apply_answer(second, bytes(16), at())
 
 
 def test_a_centre_that_knows_another_record_freezes_the_terminal_for_good(

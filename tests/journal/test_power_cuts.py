@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -11,7 +12,7 @@ import pytest
 from sync.record import Outcome, RecordType
 from terminal.errors import JournalDamaged, JournalFault, MediumFailed
 from terminal.offline_queue import store
-from terminal.offline_queue.journal import OfflineJournal
+from terminal.offline_queue.journal import OfflineJournal, create_journal
 from terminal.offline_queue.store import Change
 from tests.journal import kit
 from tests.journal.faulty_vfs import FaultyDisk, Survivors
@@ -232,3 +233,30 @@ def test_after_a_failed_commit_the_journal_takes_nothing_more_until_it_is_opened
     again = kit.opened(disk.restarted(Survivors.ALL))
     assert kit.note(again).seq in (1, 2)
     again.close()
+
+
+def test_a_power_cut_while_a_journal_is_made_leaves_one_that_is_made_again() -> None:
+    seen = set()
+    for cut in range(100):
+        disk = FaultyDisk()
+        disk.cut_after(cut)
+        with contextlib.suppress(MediumFailed):
+            create_journal(disk, 1, kit.CONTACT)
+        for fate in FATES:
+            after = disk.restarted(*fate)
+            try:
+                kit.opened(after).close()
+                seen.add("whole")
+            except JournalDamaged:
+                assert disk.is_dark, "a journal said to be made is gone"
+                seen.add("again")
+            kit.made(after).close()
+        if not disk.is_dark:
+            break
+    assert seen == {"whole", "again"}
+
+
+def test_extra_sync_is_set_before_the_change_to_the_write_ahead_log() -> None:
+    names = [name for name, _value, _read in store.PRAGMAS]
+    assert names.index("locking_mode") < names.index("synchronous") < names.index("journal_mode")
+    assert names.index("journal_mode") < names.index("wal_autocheckpoint")

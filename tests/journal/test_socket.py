@@ -86,6 +86,7 @@ def test_only_the_tills_user_and_group_may_connect(till: Till) -> None:
 def test_a_refused_answer_is_told_to_the_caller_and_the_next_request_is_served(
     till: Till, client: OutboxClient
 ) -> None:
+    client.next_batch(NONCE)
     with pytest.raises(FormatError):
         client.apply_answer(b"nonsense", NONCE, at())
     assert client.state().pending_records == 0
@@ -93,6 +94,7 @@ def test_a_refused_answer_is_told_to_the_caller_and_the_next_request_is_served(
 
 
 def test_a_frozen_terminal_says_so_through_the_socket(till: Till, client: OutboxClient) -> None:
+    client.next_batch(NONCE)
     answer = till.pen.answer(NONCE, head_hash=bytes(32))
     assert client.apply_answer(answer, NONCE, at()).frozen == till.desk.outbox.state().frozen is not None
 

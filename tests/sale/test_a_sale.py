@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.market import NOON, HeldCard, Seller, disk, entitle, issue_card
+from bench.market import AID, NOON, HeldCard, Seller, disk, entitle, issue_card
+from domain.money import Cents
 from domain.reason import Reason
 from emulator.card import VirtualCard
 from emulator.state_file import MemoryStore
@@ -308,6 +310,29 @@ def test_after_a_restart_the_last_outcome_is_shown_until_seen(stall: Seller, car
     assert kinds(stall.accept()) == [say.Ready]
     stall.close()
     assert kinds(stall.open())[0] is say.Ready
+
+
+def test_a_terminal_takes_no_more_offline_than_its_certificate_allows(tmp_path: Path, card: HeldCard) -> None:
+    seller = Seller(disk(tmp_path / "stall"), 2, [card], [entitle(card)])
+    seller.identity = replace(seller.identity, offline_cap=Cents(1_000))
+    seller.open()
+    seller.sell(("bread", 700))
+    seller.tap(card)
+    seller.sell(("vegetables", 500))
+    (split,) = seller.tap(card)
+    assert isinstance(split, say.Split)
+    assert (split.by_card, split.reason) == (300, Reason.TERMINAL_LIMIT)
+    seller.close()
+
+
+def test_a_card_whose_counter_is_at_its_end_is_not_of_ours_and_stops_nothing(stall: Seller, card: HeldCard) -> None:
+    state = json.loads(card.store.text)
+    state["applications"][AID.hex().upper()]["files"]["0F"]["tmc"] = 0xFFFFFF
+    card.store.write(json.dumps(state))
+    stall.sell(("bread", 300))
+    assert kinds(stall.tap(card)) == [say.PutBack]
+    assert kinds(stall.tap(card)) == [say.NotHere]
+    assert card.spent()[3] == 0
 
 
 def test_a_wall_clock_far_ahead_closes_windows_and_never_opens_more(stall: Seller, card: HeldCard) -> None:

@@ -127,9 +127,9 @@ def test_a_frozen_terminal_sends_nothing_more() -> None:
 @given(failures=st.integers(0, 10_000), jitter=st.floats(0, 1, exclude_max=True))
 def test_the_next_try_is_never_now_and_never_in_an_hour(failures: int, jitter: float) -> None:
     delay_s = next_delay_s(failures, jitter)
-    assert 2.5 <= delay_s < LONGEST_RETRY_S
+    assert 2.5 <= delay_s <= LONGEST_RETRY_S
     if failures == 0:
-        assert USUAL_INTERVAL_S / 2 <= delay_s < USUAL_INTERVAL_S
+        assert USUAL_INTERVAL_S / 2 <= delay_s <= USUAL_INTERVAL_S
 
 
 def test_each_failure_waits_longer_up_to_a_quarter_of_an_hour() -> None:
