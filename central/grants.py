@@ -7,6 +7,7 @@ limit never falls inside its window.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,8 +20,10 @@ from sync.card_format import encode_entitlement
 
 EPOCH: Final = 1
 VALID_FOR: Final = timedelta(days=40)
-SHOWN_AHEAD: Final = timedelta(days=10)
-"""A window is written into entitlements from so long before it begins."""
+RENEWED_AFTER: Final = timedelta(days=10)
+"""A card's entitlement is signed again after so long, so that one that reaches a stall is good for a month."""
+FLOORS_RAISED_AFTER: Final = timedelta(days=1)
+"""… and after so long when the card was used: floor and mark follow what is proven, without a new one each sale."""
 
 
 def slot_file(purse: PurseNumber, start: datetime, end: datetime | None) -> SlotFile:
@@ -68,7 +71,7 @@ def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile,
     )
     if last is not None and (last["end_at"] is None or last["end_at"] > begins):
         raise ValueError("two windows of one value file never overlap")
-    base = 0 if last is None else min(proven_spent(store, card, file), last["spent_limit"])
+    base = 0 if last is None else min(proven_spent(store, card, file, begins), last["spent_limit"])
     store.put(
         "slot_window",
         card=card,
@@ -82,16 +85,91 @@ def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile,
     )
 
 
-def proven_spent(store: Store, card: CardId, file: SlotFile) -> int:
-    """Highest counter of a value file that the card itself has proven, in cents since issuing."""
+def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = 2**62) -> int:
+    """Highest counter of a value file that the card itself has proven, in cents since issuing.
+
+    Args:
+        before_s: only payments in windows that begin before (s since 1970); a sale belongs to the window of the
+            entitlement it was made under, so one of a new window never counts for an earlier one.
+    """
     loaded = store.number("SELECT loaded FROM card WHERE card = ?", card)
     lowest = store.one(
         """SELECT min(value_after) AS value FROM movement JOIN event USING (terminal, epoch, seq)
-        WHERE movement.card = ? AND movement.file = ? AND event.state = 'proven'""",
+        WHERE movement.card = ? AND movement.file = ? AND event.state = 'proven' AND coalesce(start_at, -1) < ?
+        AND (start_at IS NOT NULL OR ? = 1)""",
         card,
         file,
+        before_s,
+        int(before_s == 2**62),
     )
     return 0 if lowest is None or lowest["value"] is None else loaded - int(lowest["value"])
+
+
+def settle_windows(store: Store, card: CardId) -> bool:
+    """Let each window start from what is proven by now of the one before; whether anything changed.
+
+    A late report gives the holder back what was held back: the base of the next window rises, never above the limit
+    before it. A window is confirmed once the card is known without a gap into it. Inside a transaction of the store.
+    """
+    changed, before = False, None
+    for window in store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at", card):
+        if before is None or before["file"] != window["file"]:
+            before = window
+            continue
+        proven = proven_spent(store, card, SlotFile(window["file"]), window["start_at"])
+        gained = max(min(proven, before["spent_limit"]) - window["base"], 0)
+        confirmed = int(window["is_confirmed"] or _is_known_into(store, card, window))
+        if gained or confirmed != window["is_confirmed"]:
+            changed = True
+            store.change(
+                """UPDATE slot_window SET base = base + ?, spent_limit = spent_limit + ?, is_confirmed = ?
+                WHERE card = ? AND file = ? AND start_at = ?""",
+                gained,
+                gained,
+                confirmed,
+                card,
+                window["file"],
+                window["start_at"],
+            )
+        before = {**window, "spent_limit": window["spent_limit"] + gained}
+    return changed
+
+
+def _is_known_into(store: Store, card: CardId, window: Row) -> bool:
+    """Whether a payment of this window is proven, and so is every one before it."""
+    return (
+        store.one(
+            """SELECT 1 FROM movement JOIN event USING (terminal, epoch, seq) WHERE movement.card = ?
+            AND movement.file = ? AND start_at = ? AND event.state = 'proven' AND movement.tmc <= ?""",
+            card,
+            window["file"],
+            window["start_at"],
+            mark(store, card),
+        )
+        is not None
+    )
+
+
+def renew(store: Store, keys: CentralKeys, touched: Iterable[CardId], rules_version: int, at: datetime) -> None:
+    """Sign again what changed or grows old; inside a transaction of the store.
+
+    Args:
+        touched: cards a batch said something about.
+    """
+    newest = {
+        CardId(bytes(row["card"])): row["issued_at"]
+        for row in store.all("SELECT card, max(issued_at) AS issued_at FROM entitlement GROUP BY card")
+    }
+    due = {card for card, issued_at in newest.items() if at.timestamp() - issued_at >= RENEWED_AFTER.total_seconds()}
+    for card in touched:
+        issued_at = newest.get(card)
+        if issued_at is None:
+            continue
+        is_old = at.timestamp() - issued_at >= FLOORS_RAISED_AFTER.total_seconds()
+        if settle_windows(store, card) or is_old:
+            due.add(card)
+    for card in sorted(due):
+        issue(store, keys, card, rules_version, at)
 
 
 def mark(store: Store, card: CardId) -> int:
@@ -139,11 +217,12 @@ def issue(store: Store, keys: CentralKeys, card: CardId, rules_version: int, at:
 
 
 def _windows(store: Store, card: CardId, at: datetime) -> list[Row]:
-    """For each value file the newest window that has begun or begins soon; else its first."""
-    soon = int((at + SHOWN_AHEAD).timestamp())
+    """For each value file the first window that has not ended; else its last."""
+    now_s = int(at.timestamp())
     chosen: dict[int, Row] = {}
     for window in store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at", card):
-        if window["file"] not in chosen or window["start_at"] <= soon:
+        standing = chosen.get(window["file"])
+        if standing is None or (standing["end_at"] is not None and standing["end_at"] <= now_s):
             chosen[window["file"]] = window
     return [chosen[file] for file in sorted(chosen)]
 

@@ -7,7 +7,7 @@ ledger. Beyond: a gap; the answer tells the head, and the terminal sends from th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from central import ledger
@@ -21,6 +21,8 @@ from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
 from sync.record import MOST_RECORD_B, Envelope, Field, open_record, record_hash, verify_record
 
 RECORDS: Final = "panier/record/"
+CLAIM_PERIOD: Final = timedelta(days=71)
+"""Lease and 40 days: how long late reports are waited for."""
 FORKED: Final = "two different records have the same number"
 
 
@@ -54,6 +56,9 @@ def take_batch(store: Store, keys: CentralKeys, programme: str, batch: Batch, at
         terminal = _terminal(store, head.terminal, head.epoch)
         if disposition in (Disposition.DAMAGED, Disposition.GAP):
             break
+    else:
+        if batch.damage is not None:
+            dispositions.append((head.first_seq + len(batch.records), Disposition.DAMAGED))
     store.change(
         "UPDATE terminal SET last_contact = ? WHERE terminal = ? AND epoch = ?",
         int(at.timestamp()),
@@ -98,12 +103,18 @@ def _take(
         _keep_beside(store, terminal, seq, data, at, "does not follow the record before it")
         _freeze(store, terminal, FORKED)
         return Disposition.FORKED
-    if at.timestamp() > terminal["valid_until"]:
+    if _is_after_its_certificate(terminal, envelope, at):
         verdict = ledger.quarantined("the terminal's certificate has expired")
     else:
         verdict = ledger.post(store, keys, programme, terminal["station"], envelope)
     _append(store, terminal, seq, data, at, envelope.type, verdict.disposition, verdict.why)
     return verdict.disposition
+
+
+def _is_after_its_certificate(terminal: Row, envelope: Envelope, at: datetime) -> bool:
+    """Made after the certificate ended, or sent so late that its word on when it was made counts no more."""
+    ended = terminal["valid_until"]
+    return bool(envelope.t_lo > ended or at.timestamp() > ended + CLAIM_PERIOD.total_seconds())
 
 
 def _verified(terminal: Row, seq: int, data: bytes) -> Envelope:

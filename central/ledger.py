@@ -101,6 +101,7 @@ def _post_payment(store: Store, keys: CentralKeys, programme: str, station: int,
         expected_tmv=expected,
         at=envelope.wall,
     )
+    starts = {slot.file: int(slot.start.timestamp()) for slot in entitlement.slots}
     for debit in facts.debits:
         store.put(
             "movement",
@@ -112,15 +113,16 @@ def _post_payment(store: Store, keys: CentralKeys, programme: str, station: int,
             file=int(debit.file),
             amount=int(debit.amount),
             value_after=int(facts.value_after(debit.file)),
+            start_at=starts.get(debit.file),
         )
+    if state == "false":
+        return quarantined("the proof is not the card's")
     where = {"terminal": envelope.terminal, "epoch": envelope.epoch, "seq": envelope.seq}
     for item in facts.values:
         store.put("counter", card=card, tmc=tmc - 1, file=int(item.file), value=int(item.value), **where)
     _see(store, envelope, card, take_int(body, Pay.TMC_BEFORE, MOST_TMC), take_bytes(body, Pay.TMV_BEFORE, TMV_SIZE_B))
     if state == "proven":
         _rule_out_others(store, card, tmc, expected)
-    if state == "false":
-        return quarantined("the proof is not the card's")
     excess = _excess(entitlement, facts)
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 

@@ -18,7 +18,7 @@ from domain.card_log import LogRecord
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, TerminalId, Uid
 from domain.money import Cents
 from domain.rule_set import Merchant, RuleSet
-from sync.batch import Answer, Versions, decode_batch, encode_answer
+from sync.batch import Answer, Batch, Versions, decode_batch, encode_answer
 from sync.bundle import Item, Kind, encode_bundle
 from sync.card_format import CardInfo, encode_card_info
 from sync.crypto import public_bytes, public_key, sha256, token
@@ -141,18 +141,24 @@ class Office:
         return IssueOrder(card, uid, AID, LOADED_AT_ISSUING, signed, record, keys)
 
     def grant(self, card: CardId, purse: PurseNumber, amount: Cents, start: datetime, end: datetime | None) -> None:
-        """Grant cents to a card and sign the entitlement that says so."""
+        """Grant cents to a card and sign the entitlement that says so. ValueError: unknown card, overlap, no sum."""
         at = self._clock()
         with self.store.writing():
+            self._check_known(card)
             grants.give(self.store, card, purse, amount, start, end, at)
             grants.issue(self.store, self.keys, card, self.rules.version, at)
 
     def report_lost(self, card: CardId) -> None:
-        """Put a card on the hot list."""
+        """Put a card on the hot list. ValueError: no card of the programme."""
         at = self._clock()
         with self.store.writing():
+            self._check_known(card)
             self.store.change("UPDATE card SET hot_since = ? WHERE card = ?", int(at.timestamp()), card)
             self.sign_hot_list(at)
+
+    def _check_known(self, card: CardId) -> None:
+        if self.store.one("SELECT 1 FROM card WHERE card = ?", card) is None:
+            raise ValueError("no card of that number")
 
     # --- lists -------------------------------------------------------------------------------------------------------
 
@@ -269,6 +275,7 @@ class Office:
         with self.store.writing():
             taken = take_batch(self.store, self.keys, self.rules.programme, batch, at)
             self._renew_hot_list(at)
+            grants.renew(self.store, self.keys, self._touched(batch), self.rules.version, at)
         answer = Answer(
             terminal=head.terminal,
             epoch=head.epoch,
@@ -284,6 +291,20 @@ class Office:
         is_served = not taken.is_frozen and not taken.is_expired
         bundle = b"" if not is_served else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
         return Exchange(signed, bundle)
+
+    def _touched(self, batch: Batch) -> set[CardId]:
+        """Cards the records of a batch speak of."""
+        head, found = batch.head, set()
+        for table in ("event", "sighting"):
+            rows = self.store.all(
+                f"SELECT DISTINCT card FROM {table} WHERE terminal = ? AND epoch = ? AND seq >= ? AND seq < ?",
+                head.terminal,
+                head.epoch,
+                head.first_seq,
+                head.first_seq + len(batch.records),
+            )
+            found |= {CardId(bytes(row["card"])) for row in rows}
+        return found
 
     def _renew_hot_list(self, at: datetime) -> None:
         signed_at = self.store.number("SELECT max(signed_at) FROM signed_list WHERE kind = ?", Kind.HOT_LIST)

@@ -6,10 +6,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.identity import PurseNumber
 from domain.money import Cents
 from domain.rule_set import Ceilings, Condition, Purse, RuleSet, Tier
+from sync.issuing import PROGRAMME_SIZE_B
 
 _TOP: Final = {"programme", "version", "unit", "timezone", "phone", "never", "purse", "ceilings"}
 _PURSE: Final = {"number", "id", "name", "pays", "window", "unspent"}
@@ -30,28 +32,35 @@ def read_rule_file(path: Path) -> RuleSet:
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise RuleMistake(f"{path.name} ne se lit pas : {fault.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise RuleMistake(f"{path.name} n'est pas un fichier TOML lisible : {fault}") from None
     _only(raw, _TOP, "au début du fichier")
-    purses = raw.get("purse", [])
+    if raw.get("unit", "EUR-cent") != "EUR-cent":
+        raise RuleMistake('unit = "EUR-cent" : une autre unité n\'existe pas encore.')
+    purses = _tables(raw, "purse")
     if len(purses) != 1:
         raise RuleMistake("une enveloppe et une seule pour l'instant : écrivez un seul [[purse]].")
     ceilings = _table(raw, "ceilings")
     _only(ceilings, _CEILINGS, "dans [ceilings]")
     rules = RuleSet(
         programme=_text(raw, "programme"),
-        version=_whole(raw, "version"),
+        version=_whole(raw, "version", 0xFFFF),
         timezone=_text(raw, "timezone"),
-        never=frozenset(raw.get("never", [])),
+        never=_words(raw, "never"),
         purses=(_purse(purses[0]),),
         ceilings=Ceilings(
             floor_limit=_cents(ceilings, "floor_limit"),
             day_total=_cents(ceilings, "day_total"),
             confirm=_cents(ceilings, "confirm"),
-            tiers=tuple(_tier(item) for item in ceilings.get("tiers", [])),
+            tiers=tuple(_tier(item) for item in _tables(ceilings, "tiers")),
         ),
-        phone=str(raw.get("phone", "")),
+        phone=_text(raw, "phone") if "phone" in raw else "",
     )
+    if not (rules.programme.isascii() and len(rules.programme) <= PROGRAMME_SIZE_B):
+        raise RuleMistake("programme a douze lettres au plus, sans accent.")
+    _check_timezone(rules.timezone)
     _check_families(rules)
     return rules
 
@@ -60,18 +69,16 @@ def _purse(raw: Mapping[str, Any]) -> Purse:
     _only(raw, _PURSE, "dans [[purse]]")
     if raw.get("window") not in ("month", "dates", "none") or raw.get("unspent") not in ("lapse", "carry"):
         raise RuleMistake('window est "month", "dates" ou "none" ; unspent est "lapse" ou "carry".')
-    conditions = raw.get("pays", [])
+    conditions = _tables(raw, "pays")
     if not conditions:
         raise RuleMistake("cette enveloppe ne paie rien : donnez au moins une condition dans pays = [ … ].")
     for condition in conditions:
         _only(condition, _CONDITION, "dans pays")
     return Purse(
-        number=PurseNumber(_whole(raw, "number")),
+        number=PurseNumber(_whole(raw, "number", 255)),
         code=_text(raw, "id"),
         name=_text(raw, "name"),
-        pays=tuple(
-            Condition(frozenset(item.get("families", [])), frozenset(item.get("merchants", []))) for item in conditions
-        ),
+        pays=tuple(Condition(_words(item, "families"), _words(item, "merchants")) for item in conditions),
     )
 
 
@@ -106,11 +113,32 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _whole(raw: Mapping[str, Any], name: str) -> int:
-    value = raw.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise RuleMistake(f"{name} est un nombre entier à partir de 1.")
+def _tables(raw: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = raw.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise RuleMistake(f"{name} est une suite de parties : [[{name}]] ou [{{ … }}, {{ … }}].")
     return value
+
+
+def _words(raw: Mapping[str, Any], name: str) -> frozenset[str]:
+    value = raw.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise RuleMistake(f'{name} est une liste de mots : ["…", "…"].')
+    return frozenset(value)
+
+
+def _whole(raw: Mapping[str, Any], name: str, most: int = 10_000) -> int:
+    value = raw.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise RuleMistake(f"{name} est un nombre entier de 1 à {most}.")
+    return value
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise RuleMistake(f"le fuseau horaire « {name} » n'existe pas.") from None
 
 
 def _cents(raw: Mapping[str, Any], name: str) -> Cents:

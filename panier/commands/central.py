@@ -11,7 +11,7 @@ import click
 from central.office import Office, make_centre
 from central.report import report
 from central.rule_file import RuleMistake
-from domain.identity import CardId, PurseNumber
+from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber
 from domain.money import Cents, in_euros
 
 DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
@@ -52,7 +52,7 @@ def serve_command(directory: Path, port: int | None, unix_socket: Path | None) -
 @click.option("--group", "groups", multiple=True, default=("referenced",))
 @click.option("--default-family", default="vegetables")
 def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: str) -> None:
-    office = Office(directory)
+    office = _open(directory)
     click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
 
@@ -63,12 +63,12 @@ def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: s
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True)
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True)
 def grant(directory: Path, card: str, amount_cents: int, start: datetime, end: datetime) -> None:
-    office = Office(directory)
+    office = _open(directory)
     first, after = office.day_start(start.date()), office.day_after(end.date())
     try:
-        office.grant(CardId(bytes.fromhex(card)), PurseNumber(1), Cents(amount_cents), first, after)
+        office.grant(_card(card), PurseNumber(1), Cents(amount_cents), first, after)
     except ValueError as mistake:
-        raise click.ClickException(f"Dotation impossible : {mistake}") from None
+        raise click.ClickException(f"Dotation impossible pour la carte {card} : {mistake}") from None
     click.echo(f"{in_euros(Cents(amount_cents))} accordés à {card}.")
 
 
@@ -76,7 +76,10 @@ def grant(directory: Path, card: str, amount_cents: int, start: datetime, end: d
 @DIRECTORY
 @click.argument("card")
 def lost(directory: Path, card: str) -> None:
-    Office(directory).report_lost(CardId(bytes.fromhex(card)))
+    try:
+        _open(directory).report_lost(_card(card))
+    except ValueError as mistake:
+        raise click.ClickException(f"Opposition impossible pour la carte {card} : {mistake}") from None
     click.echo(f"Carte {card} en opposition.")
 
 
@@ -84,14 +87,26 @@ def lost(directory: Path, card: str) -> None:
 @DIRECTORY
 @click.argument("station", type=int)
 def revoke(directory: Path, station: int) -> None:
-    Office(directory).revoke(station)
+    _open(directory).revoke(station)
     click.echo(f"Station {station} : plus rien n'en est accepté, elle ne reçoit plus rien.")
 
 
 @central.command(name="report", help="Le relevé, en JSON.")
 @DIRECTORY
 def report_command(directory: Path) -> None:
-    click.echo(json.dumps(report(Office(directory)).as_json(), ensure_ascii=False, default=_plain))
+    click.echo(json.dumps(report(_open(directory)).as_json(), ensure_ascii=False, default=_plain))
+
+
+def _open(directory: Path) -> Office:
+    if not (directory / "centre.db").exists():
+        raise click.ClickException(f"Il n'y a pas de centre dans {directory}.")
+    return Office(directory)
+
+
+def _card(text: str) -> CardId:
+    if len(text) != 2 * CARD_ID_SIZE_B or set(text.lower()) - set("0123456789abcdef"):
+        raise click.ClickException(f"« {text} » n'est pas un numéro de carte : seize chiffres hexadécimaux.")
+    return CardId(bytes.fromhex(text))
 
 
 def _plain(value: object) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from central.office import Office
@@ -270,3 +272,29 @@ def test_a_card_of_another_centre_is_quarantined(office: Office, stall: Stall, a
     office.store.change("DELETE FROM card WHERE card = ?", stranger.card)
     stall.pay(stranger, 500)
     assert stall.send(office).dispositions == ((1, Disposition.QUARANTINED),)
+
+
+def test_a_late_but_honest_record_of_an_expired_terminal_is_posted_and_a_later_one_is_not(
+    office: Office, stall: Stall, anne: Held
+) -> None:
+    stall.pay(anne, 100)
+    ended = stall.enrolled.certificate.valid_until
+    late = Office(office.directory, clock=lambda: ended + timedelta(days=5))
+    assert stall.send(late).dispositions == ()
+    stall.at = ended + timedelta(days=1)
+    stall.pay(anne, 100)
+    assert [code for _, code in stall.send(late).dispositions] == [Disposition.QUARANTINED]
+    late.close()
+
+
+def test_a_revoked_terminal_gets_nothing_more_and_its_records_are_kept_beside(
+    office: Office, stall: Stall, anne: Held
+) -> None:
+    stall.pay(anne, 100)
+    stall.send(office)
+    office.revoke(stall.station)
+    stall.pay(anne, 100)
+    answer = stall.send(office)
+    assert answer.is_frozen
+    assert [code for _, code in answer.dispositions] == [Disposition.FROZEN]
+    assert account(office, anne).spent == 100

@@ -50,3 +50,35 @@ def test_a_mistake_refuses_the_whole_file_and_says_where(tmp_path: Path, written
     path.write_text(GOOD.replace(written, wrong, 1), encoding="utf-8")
     with pytest.raises(RuleMistake, match=told):
         read_rule_file(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        ('never     = ["alcohol", "tobacco", "pet", "deposit", "non-food"]', "never = 3"),
+        ('never     = ["alcohol", "tobacco", "pet", "deposit", "non-food"]', "never = [1]"),
+        ('pays    = [{ families = ["food"], merchants = ["referenced"] }]', "pays = 3"),
+        ('pays    = [{ families = ["food"], merchants = ["referenced"] }]', 'pays = ["food"]'),
+        ('pays    = [{ families = ["food"], merchants = ["referenced"] }]', 'pays = [{ families = "food" }]'),
+        ("[[purse]]", "[purse]"),
+        ('programme = "gers"', 'programme = "gers-et-landes"'),
+        ('programme = "gers"', 'programme = "gerç"'),
+        ('timezone  = "Europe/Paris"', 'timezone = "Europe/Auch"'),
+        ("version   = 1", "version = 70000"),
+        ("number  = 1 ", "number = 300 "),
+        ('unit      = "EUR-cent"', 'unit = "USD-cent"'),
+        ('tiers = [{ days = 8 }, { days = 31, day_total = "30.00" }]', "tiers = 8"),
+        ('phone     = "05 62 00 00 00"', "phone = 562000000"),
+    ],
+)
+def test_a_word_of_the_wrong_kind_is_a_mistake_too(tmp_path: Path, written: str, wrong: str) -> None:
+    assert written in GOOD
+    path = tmp_path / "rules.toml"
+    path.write_text(GOOD.replace(written, wrong, 1), encoding="utf-8")
+    with pytest.raises(RuleMistake):
+        read_rule_file(path)
+
+
+def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(RuleMistake):
+        read_rule_file(tmp_path / "nowhere.toml")
