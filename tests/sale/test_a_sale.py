@@ -18,6 +18,7 @@ from emulator.state_file import MemoryStore
 from emulator.tear import Fault, Moment, Phase, empty, one_byte, oversized, tear_on, truncated, wrong_mac
 from sync.record import Outcome, RecordType, open_record
 from terminal import events as say
+from tests.journal.faulty_vfs import FaultyDisk
 
 COMMIT, DEBIT, WRITE_RECORD = 0xC7, 0xDC, 0x8B
 
@@ -310,6 +311,28 @@ def test_after_a_restart_the_last_outcome_is_shown_until_seen(stall: Seller, car
     assert kinds(stall.accept()) == [say.Ready]
     stall.close()
     assert kinds(stall.open())[0] is say.Ready
+
+
+def test_a_full_disk_stops_the_till_before_anything_is_debited_and_nothing_is_lost(card: HeldCard) -> None:
+    medium = FaultyDisk()
+    seller = Seller(medium, 2, [card], [entitle(card)])
+    seller.open()
+    seller.sell(("bread", 300))
+    seller.tap(card)
+    medium.room_b = medium.room_b - medium.free_b() + 1_000
+    seller.sell(("bread", 500))
+    (stopped,) = seller.tap(card)
+    assert isinstance(stopped, say.Stopped)
+    assert stopped.code == "J1"
+    assert card.spent()[3] == 300
+    seller.close()
+    medium.room_b = 1 << 40
+    seller.open()
+    seller.accept()
+    seller.sell(("bread", 500))
+    assert kinds(seller.tap(card)) == [say.Paid]
+    assert card.spent()[3] == 800
+    seller.close()
 
 
 def test_a_terminal_takes_no_more_offline_than_its_certificate_allows(tmp_path: Path, card: HeldCard) -> None:
