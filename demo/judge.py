@@ -15,6 +15,7 @@ from typing import Any
 from sync.cbor import decode_map, take_bytes
 from sync.crypto import public_key
 from sync.enrolment import MOST_RESPONSE_B, read_certificate
+from sync.errors import FormatError
 from sync.record import Envelope, Outcome, Pay, RecordType, Refuse, Resolve, open_record, record_hash, verify_record
 
 LOADED = 16_000_000
@@ -249,9 +250,15 @@ def _journal(folder: Path) -> tuple[list[bytes], bool]:
     signed = take_bytes(papers, 2)
     key = read_certificate(signed, public_key(take_bytes(papers, 1))).device_key
     prev, is_chained = record_hash(signed), bool(records)
+    readable = []
     for seq, record in enumerate(records, start=1):
-        envelope, content = open_record(record)
-        verify_record(envelope, key)
+        try:
+            envelope, content = open_record(record)
+            verify_record(envelope, key)
+        except FormatError:
+            is_chained = False
+            continue
         is_chained = is_chained and (content.seq, content.prev) == (seq, prev)
         prev = record_hash(record)
-    return records, is_chained
+        readable.append(record)
+    return readable, is_chained
