@@ -24,7 +24,7 @@ from textual.widgets import Static
 from terminal.events import Inward, Status
 from terminal.loop import Answer, Loop
 from terminal.ui.card_view import CardView
-from terminal.ui.desk import CardScreen, Desk, MenuScreen
+from terminal.ui.desk import Desk, MenuScreen
 from terminal.ui.keys import KeyPressed
 from terminal.ui.palette import PALETTES, SOLEIL, Palette
 from terminal.ui.sale_view import FamilyTile, FamilyTouched, SaleView
@@ -240,7 +240,7 @@ class TillApp(App[None]):
         words = self.desk.notes()
         note.display = bool(words)
         note.update(Content("\n".join(words)))
-        self._leave_in_time(screen)
+        self._leave_in_time()
         self._draw_status()
 
     def _draw_status(self) -> None:
@@ -251,12 +251,12 @@ class TillApp(App[None]):
         if self.desk.forget_old_notes():
             self._draw()
 
-    def _leave_in_time(self, screen: CardScreen | MenuScreen | None) -> None:
+    def _leave_in_time(self) -> None:
         if self._leaving is not None:
             self._leaving.stop()
             self._leaving = None
-        if screen is not None and screen.face.lasts_s is not None:
-            self._leaving = self.set_timer(screen.face.lasts_s, self._leave)
+        if (lasts_s := self.desk.lasts_s) is not None:
+            self._leaving = self.set_timer(lasts_s, self._leave)
 
     def _leave(self) -> None:
         self._leaving = None

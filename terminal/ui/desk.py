@@ -124,6 +124,8 @@ class Desk:
             self.has_asked_why = not self.has_asked_why
         elif key == "." and isinstance(event, say.Stopped):
             self.screen = MenuScreen(faces.menu(has_balance=False), card)
+        elif key == "." and isinstance(event, say.UpdateNeeded):
+            self.screen = MenuScreen(faces.menu(has_balance=True))
         elif key == "enter" and isinstance(event, _ACCEPTED) and _has_key(card.face, "enter"):
             self._waits_for_answer = True
             self._post(say.Accept())
@@ -135,15 +137,21 @@ class Desk:
     def _go_back(self, event: say.Outward | None) -> None:
         if isinstance(event, _OVER):
             self._end(is_done=False)
-        if not isinstance(event, say.UpdateNeeded):
-            self._post(say.Back())
+        elif isinstance(event, say.AlreadyPaid):  # « non, c'est payé »: this basket is not sold again
+            self.entry = self._fresh
+        self._post(say.Back())
 
     # --- time --------------------------------------------------------------------------------------------------------
 
     def time_out(self) -> None:
         """The screen has stood as long as it may."""
-        if isinstance(self.screen, CardScreen) and self.screen.face.lasts_s is not None:
+        if self.lasts_s is not None:
             self._end(is_done=True)
+
+    @property
+    def lasts_s(self) -> float | None:
+        """Seconds until the sale screen comes back by itself; ``None`` also while a reason is being read."""
+        return self.screen.face.lasts_s if isinstance(self.screen, CardScreen) and not self.has_asked_why else None
 
     def begin(self, event: say.Inward) -> bool:
         """The core now looks at an event; whether a card may be read for it while a card screen stands."""

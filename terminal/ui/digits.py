@@ -35,7 +35,7 @@ TIGHT: Final = Cut(rows=5, width=8, stem=3, bar=2, gap=1)
 CUTS: Final = (GREAT, LARGE, USUAL, TIGHT)
 
 # Strokes as on a pocket calculator: a top, b upper right, c lower right, d bottom, e lower left, f upper left,
-# g middle.
+# g middle, h the hook of the 7.
 _STROKES: Final = {
     "0": "abcdef",
     "2": "abged",
@@ -43,7 +43,7 @@ _STROKES: Final = {
     "4": "fgbc",
     "5": "afgcd",
     "6": "afgedc",
-    "7": "abc",
+    "7": "abch",
     "8": "abcdefg",
     "9": "gfabcd",
 }
@@ -92,14 +92,17 @@ def _stroked(strokes: str, cut: Cut) -> Raster:
         "e": (middle, 0, high, cut.stem),
         "f": (0, 0, middle + cut.bar, cut.stem),
         "g": (middle, 0, middle + cut.bar, wide),
+        "h": (0, 0, 2 * cut.bar, cut.stem),
     }
     return _boxes([boxes[stroke] for stroke in strokes], high, wide)
 
 
 def _one(cut: Cut) -> Raster:
-    high, wide = cut.rows * 2, cut.stem + 2 * (cut.stem // 2)
-    flag = (0, 0, cut.bar, wide)
-    return _boxes([flag, (0, wide - cut.stem, high, wide)], high, wide)
+    """An upright with a flag at its left and a foot to both sides, as no other digit has."""
+    side = max(2, cut.stem // 2)
+    high, wide = cut.rows * 2, cut.stem + 2 * side
+    flag, upright = (0, 0, cut.bar, side), (0, side, high, side + cut.stem)
+    return _boxes([flag, upright, (high - cut.bar, 0, high, wide)], high, wide)
 
 
 def _euro(cut: Cut) -> Raster:

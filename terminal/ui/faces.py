@@ -173,7 +173,7 @@ def solved_note(event: say.DoubtSolved, zone: tzinfo) -> str:
 
 def update_note(event: say.UpdateNeeded) -> str:
     """The band that stays while the lists are too old."""
-    return " · ".join((_("Caisse à mettre à jour"), _still_possible(event), _("Menu . puis 9")))
+    return " · ".join((_("Caisse à mettre à jour : . puis 9"), _still_possible(event)))
 
 
 def reader_note(event: say.ReaderAway) -> str:
@@ -189,8 +189,12 @@ def _back(does: str | None = None) -> Key:
     return Key("-", does or _("retour"))
 
 
+def _menu() -> Key:
+    return Key(".", _("menu"))
+
+
 def _why() -> Key:
-    return Key(".", _("pourquoi"))
+    return Key(".", _("détail"))
 
 
 def _cause(reason: Reason | None) -> str:
@@ -214,6 +218,7 @@ def _present(event: say.PresentCard) -> Face:
     cause = _line_causes(event)
     parts: list[Part] = [Sum(event.asked), _great(_("Présentez la carte"))]
     if event.rest > ZERO:
+        parts.insert(0, Words(_("Carte"), is_strong=True))
         parts.append(Words(_("À régler autrement {amount}").format(amount=in_euros(event.rest)), is_strong=True))
     return Face(Tone.CALM, Icon.CARD, tuple(parts), _keys(_back(), cause=cause), cause)
 
@@ -285,10 +290,16 @@ def _interrupted(event: say.PutBack | say.PutSameBack | say.InVerification) -> F
             parts = (_great(_("Reposez la carte")), Words(_("Rien n'a été débité"), is_strong=True))
             return Face(Tone.AGAIN, Icon.AGAIN, parts, (_back(),), sound=2)
         case say.PutSameBack():
-            parts = (_great(_("Reposez la même carte")), Words(_("Vérification du paiement"), is_strong=True))
-            return Face(Tone.AGAIN, Icon.AGAIN, parts, (_back(_("le porteur est parti")),), sound=2)
+            return _put_same_back(event)
         case say.InVerification():
             return _in_verification(event)
+
+
+def _put_same_back(event: say.PutSameBack) -> Face:
+    """Money may have moved: it has the colour and the shape of a payment in verification."""
+    note = _("Vérification du paiement · ne faites pas payer deux fois")
+    parts = (_great(_("Reposez la même carte")), Sum(event.amount), Words(note, is_strong=True))
+    return Face(Tone.VERIFY, Icon.VERIFY, parts, (_back(_("client parti")),), sound=2)
 
 
 def _in_verification(event: say.InVerification) -> Face:
@@ -296,14 +307,16 @@ def _in_verification(event: say.InVerification) -> Face:
         promise = _("Ne faites pas payer deux fois. Ce paiement vous est garanti.")
     else:
         promise = _("Ne faites pas payer deux fois. Ce paiement sera confirmé au prochain passage de la carte.")
-    parts = (Words(_("Paiement en vérification"), is_strong=True), Sum(event.amount), Words(promise, is_strong=True))
-    return Face(Tone.VERIFY, Icon.VERIFY, parts, (Key("enter", _("vu"), is_first=True),), sound=1)
+    parts = (_great(_("Paiement en vérification")), Sum(event.amount), Words(promise, is_strong=True))
+    seen = Key("enter", _("vu, client suivant"), is_first=True)
+    return Face(Tone.VERIFY, Icon.VERIFY, parts, (seen,), sound=1)
 
 
 def _already_paid(event: say.AlreadyPaid, zone: tzinfo) -> Face:
     at = _("à {hour}").format(hour=hour(event.at, zone))
     parts = (_great(_("Déjà payé")), Sum(event.amount), Words(at, is_strong=True))
-    keys = (Key("enter", _("encore"), is_first=True), _back(_("non")))
+    again = _("payer encore {amount}").format(amount=in_euros(event.amount))
+    keys = (Key("-", _("non, c'est payé"), is_first=True), Key("enter", again))
     return Face(Tone.PARTS, Icon.ASK, parts, keys, sound=1)
 
 
@@ -323,7 +336,8 @@ def _still_possible(event: say.UpdateNeeded) -> str:
 def _update_needed(event: say.UpdateNeeded) -> Face:
     words = " · ".join((_still_possible(event), _("Menu . puis 9")))
     parts = (_great(_("Caisse à mettre à jour")), Words(words, is_strong=True))
-    return Face(Tone.AGAIN, Icon.UPDATE, parts, (_back(),), ends_by_digit=True)
+    go_on = Key("enter", _("continuer") if event.left is None else _("vendre"), is_first=True)
+    return Face(Tone.AGAIN, Icon.UPDATE, parts, (go_on, _menu()), ends_by_digit=True)
 
 
 def _reader_away(event: say.ReaderAway) -> Face:
@@ -343,7 +357,7 @@ def _stopped(event: say.Stopped) -> Face:
         Words(plain(event.sentence, MOST_SENTENCE_CHARS)),
         Words(call, is_strong=True),
     )
-    return Face(Tone.STOP, Icon.STOP, parts, (Key(".", _("menu")),))
+    return Face(Tone.STOP, Icon.STOP, parts, (_menu(),))
 
 
 def _phone(phone: str) -> str:

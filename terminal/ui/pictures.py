@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -34,19 +34,6 @@ PHONE: Final = "05 00 00 00 00"
 TAP: Final = Presence("picture", 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One screen: how it is reached by keys and answers, and how it is drawn."""
-
-    name: str
-    keys: str = ""
-    steps: tuple[Step, ...] = ()
-    tap: bool = False
-    theme: str = SOLEIL.name
-    families: tuple[FamilyTile, ...] = FAMILIES
-    first: tuple[say.Outward, ...] = ()
-
-
 def status() -> say.Status:
     """A morning without a network, always the same."""
     return say.Status(
@@ -60,12 +47,40 @@ def status() -> say.Status:
     )
 
 
+def status_with_old_lists() -> say.Status:
+    """The same morning, ten days after the last exchange."""
+    ten_days = timedelta(days=10)
+    fresh = status()
+    assert fresh.last_contact is not None
+    return replace(
+        fresh,
+        last_contact=fresh.last_contact - ten_days,
+        lists_signed_at=fresh.lists_signed_at - ten_days,
+        lists_days_left=fresh.lists_days_left - ten_days.days,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One screen: how it is reached by keys and answers, and how it is drawn."""
+
+    name: str
+    keys: str = ""
+    steps: tuple[Step, ...] = ()
+    tap: bool = False
+    theme: str = SOLEIL.name
+    families: tuple[FamilyTile, ...] = FAMILIES
+    first: tuple[say.Outward, ...] = ()
+    status: Callable[[], say.Status] = status
+
+
 def pictures() -> tuple[Picture, ...]:
     """Every picture of the documentation."""
     asked = say.PresentCard(1, Cents(1_250), Cents(0), ())
     twelve = "1250\n"
     outcomes: dict[str, say.Outward] = {
-        "carte-paye": say.Paid(1, Cents(1_250), Cents(310), Durable(1, b"", b"")),
+        "carte-paye": say.Paid(1, Cents(1_250), Cents(0), Durable(1, b"", b"")),
+        "carte-paye-reste": say.Paid(1, Cents(1_250), Cents(310), Durable(1, b"", b"")),
         "carte-paie-moins": say.Split(1, Cents(940), Cents(310), Reason.PURSE_EMPTY),
         "carte-a-regler-autrement": say.PaysNothing(1, Cents(1_250), Reason.PURSE_EMPTY),
         "carte-ne-paie-pas-ici": say.NotHere(1, Cents(1_250), Reason.CARD_UNKNOWN),
@@ -92,7 +107,7 @@ def pictures() -> tuple[Picture, ...]:
         Picture("carte-presentez-avec-vin", twelve, wine),
         *shown,
         Picture("carte-paye-nuit", twelve, paid.steps, tap=True, theme=NUIT.name),
-        Picture("caisse-a-mettre-a-jour", first=(say.UpdateNeeded(Cents(3_000)),)),
+        Picture("caisse-a-mettre-a-jour", first=(say.UpdateNeeded(Cents(3_000)),), status=status_with_old_lists),
         Picture("menu", "."),
     )
 
@@ -100,7 +115,7 @@ def pictures() -> tuple[Picture, ...]:
 async def draw(picture: Picture, size: tuple[int, int] = SIZE) -> str:
     """The SVG of one picture, drawn by the program itself."""
     loop = DirectLoop(ScriptedTill(picture.steps, picture.first))
-    app = TillApp(loop, status, picture.families, sound=lambda _sound: None, theme=picture.theme)
+    app = TillApp(loop, picture.status, picture.families, sound=lambda _sound: None, theme=picture.theme)
     async with app.run_test(size=size) as pilot:
         for key in picture.keys:
             await pilot.press({"\n": "enter", ".": "full_stop", "+": "plus", "/": "slash"}.get(key, key))

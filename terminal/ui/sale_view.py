@@ -42,21 +42,21 @@ class FamilyTouched(Message):
 
 
 class Tile(Static):
-    """One family: the digit that chooses it, its letter, its name."""
+    """One family: the keys that choose it, its name."""
 
     def __init__(self) -> None:
         super().__init__(classes="tile")
         self._code = ""
 
-    def show_family(self, digit: int, family: FamilyTile | None, *, is_chosen: bool) -> None:
-        """Print a family, or hide the tile."""
+    def show_family(self, keys: str, family: FamilyTile | None, *, is_chosen: bool) -> None:
+        """Print a family and the keys that choose it now, or hide the tile."""
         self.display = family is not None
         if family is None:
             return
         self._code = family.code
         self.set_class(is_chosen, "chosen")
         sign = "▸" if is_chosen else " "
-        self.update(Content.assemble((f"{sign}{digit} ", "bold"), plain(family.name)))
+        self.update(Content.assemble((f"{sign}{keys} ", "bold"), plain(family.name)))
 
     def on_click(self, event: Click) -> None:
         """Touched."""
@@ -84,7 +84,7 @@ class SaleView(Vertical):
         with Grid(id="tiles"):
             for _number in range(min(PAGE, len(self._families))):
                 yield Tile()
-        yield KeyRow(sale_keys(has_families=len(self._families) > 1), id="sale-keys")
+        yield KeyRow(self._keys(None), id="sale-keys")
 
     def show_entry(self, entry: Entry) -> None:
         """Draw what has been typed."""
@@ -101,9 +101,15 @@ class SaleView(Vertical):
         if self._entry is None:
             return
         self._draw_tiles(self._entry)
+        self.query_one("#sale-keys", KeyRow).show_keys(self._keys(self._entry))
         total, lines = self.query_one("#total", Static), self.query_one("#lines", Static)
         total.update(self._total(self._entry, total.size.width, total.size.height))
         lines.update(self._lines(self._entry, lines.size.width, lines.size.height))
+
+    def _keys(self, entry: Entry | None) -> tuple[Key, ...]:
+        if entry is not None and entry.page is not None:
+            return choosing_keys(has_pages=entry.pages > 1)
+        return sale_keys(has_families=len(self._families) > 1)
 
     # --- total -------------------------------------------------------------------------------------------------------
 
@@ -130,10 +136,7 @@ class SaleView(Vertical):
 
     def _lines(self, entry: Entry, width: int, height: int) -> Content:
         room = max(0, width - 2 * MARGIN)
-        rows = [
-            self._row(number + 1, self._family_name(line.family), "", line.amount, room)
-            for number, line in enumerate(entry.lines)
-        ]
+        rows = [self._row(self._family_name(line.family), "", line.amount, room) for line in entry.lines]
         parts: list[tuple[str, str]] = [(row, "") for row in rows]
         parts.append(self._typed_row(entry, room))
         if len(parts) > height > 1:
@@ -145,7 +148,9 @@ class SaleView(Vertical):
     def _typed_row(self, entry: Entry, room: int) -> tuple[str, str]:
         typed = entry.typed
         if entry.page is not None:
-            return _("Famille : 1 à 9, − pour revenir").ljust(room), "$typed-ink on $typed-ground"
+            last = min(PAGE, len(entry.families) - entry.page * PAGE)
+            hint = _("Famille : 1 à {last}") if last > 1 else _("Famille : {last}")
+            return hint.format(last=last).ljust(room), "$typed-ink on $typed-ground"
         if typed.is_empty:
             family = self._family_name(entry.default_family)
             hint = _("{family} · tapez le montant en centimes : 1250 pour 12,50 €")
@@ -153,14 +158,13 @@ class SaleView(Vertical):
             text = hint if len(hint.format(family=family)) <= room else short
             return text.format(family=family)[:room], "$soft-ink"
         name = self._family_name(typed.family or entry.default_family)
-        row = self._row(len(entry.lines) + 1, name, _quantity(typed), typed.amount, room)
+        row = self._row(name, _quantity(typed), typed.amount, room)
         return row, "bold $typed-ink on $typed-ground"
 
-    def _row(self, number: int, name: str, quantity: str, amount: Cents, room: int) -> str:
+    def _row(self, name: str, quantity: str, amount: Cents, room: int) -> str:
         price = in_euros(amount)
-        left = f"{number:>2}  {name}"
         middle = f"{quantity}   " if quantity else ""
-        left = left[: max(0, room - len(price) - len(middle) - 1)]
+        left = name[: max(0, room - len(price) - len(middle) - 1)]
         return left + (middle + price).rjust(room - len(left))
 
     def _family_name(self, code: str) -> str:
@@ -188,7 +192,8 @@ class SaleView(Vertical):
         current = entry.typed.family or entry.default_family
         for place, tile in enumerate(self.query(Tile)):
             family = self._families[first + place] if first + place < len(self._families) else None
-            tile.show_family(place + 1, family, is_chosen=family is not None and family.code == current)
+            keys = f"{place + 1}" if is_choosing else f"/ {place + 1}"
+            tile.show_family(keys, family, is_chosen=family is not None and family.code == current)
 
 
 def sale_keys(*, has_families: bool) -> tuple[Key, ...]:
@@ -202,6 +207,11 @@ def sale_keys(*, has_families: bool) -> tuple[Key, ...]:
         Key("*", _("quantité")),
         Key(".", _("menu")),
     )
+
+
+def choosing_keys(*, has_pages: bool) -> tuple[Key, ...]:
+    """The keys beside the tiles' own digits while a family is being chosen."""
+    return (Key("-", _("retour")), *((Key("/", _("autres familles")),) if has_pages else ()))
 
 
 def _quantity(typed: Typed) -> str:

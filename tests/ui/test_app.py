@@ -279,7 +279,7 @@ def test_old_lists_are_said_once_in_full_and_stay_as_a_band_until_they_are_new()
         assert stall.words.startswith("Caisse à mettre à jour")
         await stall.press("5")
         assert stall.words == "" and stall.app.desk.entry.price == 5
-        assert stall.note.startswith("Caisse à mettre à jour · Encore")
+        assert stall.note.startswith("Caisse à mettre à jour : . puis 9 · Encore")
         await stall.hear(say.ListsChanged())
         assert stall.note == ""
 
@@ -351,6 +351,47 @@ def test_a_stall_with_one_family_shows_no_tiles() -> None:
     at_a_stall(play, families=ONE_FAMILY)
 
 
+def test_tiles_print_the_keys_that_choose_them_and_choosing_prints_its_own_keys() -> None:
+    async def play(stall: Stall) -> None:
+        await stall.press("850+400")
+        assert "/ 2 Fromages" in drawn(stall) and "× quantité" in drawn(stall)
+        assert not re.search(r"^ *1 +Légumes", drawn(stall), re.MULTILINE), "lines have no number"
+        await stall.press("/")
+        assert "/ 2" not in drawn(stall) and "2 Fromages" in drawn(stall)
+        assert "Famille : 1 à 3" in drawn(stall)
+        assert keys_of(stall) == ["−"], "one page: / turns nothing, Entrée does not pay"
+        await stall.press("2")
+        assert keys_of(stall) == ["Entrée", "+", "−", "/", "×", "."]
+
+    at_a_stall(play)
+
+
+def test_choosing_among_more_than_nine_families_prints_the_key_that_turns_the_page() -> None:
+    async def play(stall: Stall) -> None:
+        await stall.press("100/")
+        assert keys_of(stall) == ["−", "/"] and "Famille : 1 à 9" in drawn(stall)
+        await stall.press("/")
+        assert "Famille : 1 à 2" in drawn(stall)
+
+    at_a_stall(play, families=tuple((f"family-{number}", f"Famille {number}", "F") for number in range(11)))
+
+
+def test_a_reason_stays_until_it_has_been_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("terminal.ui.faces.OUTCOME_LASTS_S", 0.3)
+
+    async def play(stall: Stall) -> None:
+        await stall.press("1250\n")
+        await stall.hear(TAP)
+        await stall.press(".")
+        await asyncio.sleep(0.5)
+        assert stall.words == "À régler autrement · 12,50 €" and "enveloppe" in drawn(stall)
+        await stall.press(".")
+        await asyncio.sleep(0.5)
+        assert stall.words == ""
+
+    at_a_stall(play, sold(ASKED), tapped(say.PaysNothing(1, Cents(1_250), Reason.PURSE_EMPTY)))
+
+
 def test_a_demonstration_adds_a_widget_and_letters() -> None:
     pressed: list[str] = []
 
@@ -386,6 +427,11 @@ def test_the_sale_screen_shows_total_lines_and_status_at_each_size(size: tuple[i
     for expected in ("Fromages", "4,00 €", "8,50 €", "2 lignes", "○ hors ligne", "Entrée"):
         assert expected in words
     assert svg.count("M") > 50, "the total is drawn in blocks"
+
+
+def keys_of(stall: Stall) -> list[str]:
+    """Names of the keys printed on the sale screen."""
+    return [str(button.render()).split()[0] for button in stall.app.query("#sale-keys KeyButton") if button.display]
 
 
 def drawn(stall: Stall) -> str:

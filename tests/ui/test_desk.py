@@ -9,8 +9,9 @@ from domain.reason import Reason
 from terminal import events as say
 from terminal.loop import Answer
 from terminal.ports import Durable, Presence
+from terminal.ui import faces
 from terminal.ui.app import ZONE
-from terminal.ui.desk import CardScreen, Desk
+from terminal.ui.desk import CardScreen, Desk, MenuScreen
 from terminal.ui.pictures import NOW, PHONE, status
 
 TAP = say.CardPresented(Presence("reader", 1))
@@ -107,6 +108,45 @@ def test_a_basket_in_verification_is_not_sold_a_second_time() -> None:
     desk.hear(Answer(heard.pop(), (say.Ready(),)))
     assert desk.screen is None
     assert desk.entry.is_empty
+
+
+def test_a_basket_that_is_already_paid_is_not_sold_a_second_time() -> None:
+    desk, heard = sold(say.AlreadyPaid(1, Cents(1_250), NOW))
+    press(desk, "-")
+    desk.hear(Answer(heard.pop(), (say.Ready(),)))
+    assert desk.screen is None and desk.entry.is_empty
+
+
+@pytest.mark.parametrize("left", [Cents(3_000), None])
+def test_the_point_opens_the_menu_where_the_lists_are_old(left: Cents | None) -> None:
+    desk, heard = at_a_desk()
+    desk.hear(Answer(None, (say.UpdateNeeded(left),)))
+    press(desk, ".", "9")
+    assert isinstance(desk.screen, MenuScreen)
+    press(desk, "-")
+    assert desk.screen is None and desk.entry.is_empty and heard == []
+    assert desk.notes() == (faces.update_note(say.UpdateNeeded(left)),)
+
+
+def test_enter_sells_on_where_the_lists_are_old_and_minus_means_nothing() -> None:
+    desk, heard = at_a_desk()
+    desk.hear(Answer(None, (say.UpdateNeeded(None),)))
+    press(desk, "-")
+    assert isinstance(desk.screen, CardScreen)
+    press(desk, "enter")
+    assert desk.screen is None and heard == []
+
+
+def test_a_reason_that_is_being_read_does_not_go_by_itself() -> None:
+    desk, _heard = sold(say.PaysNothing(1, Cents(1_250), Reason.PURSE_EMPTY))
+    assert desk.lasts_s is not None
+    press(desk, ".")
+    assert desk.lasts_s is None
+    desk.time_out()
+    assert isinstance(desk.screen, CardScreen)
+    press(desk, ".")
+    desk.time_out()
+    assert desk.screen is None
 
 
 def test_a_reader_that_goes_away_never_hides_that_the_card_paid() -> None:

@@ -18,9 +18,10 @@ from terminal.ports import Durable
 from terminal.ui import faces
 from terminal.ui.app import ZONE
 from terminal.ui.blocks import width_of
-from terminal.ui.digits import CUTS, in_digits, largest_fitting
-from terminal.ui.faces import Face, Sum, Words, face, speaks_of
+from terminal.ui.digits import CUTS, Cut, in_digits, largest_fitting
+from terminal.ui.faces import Face, Sum, Tone, Words, face, speaks_of
 from terminal.ui.icons import Icon, picture
+from terminal.ui.keys import name_of
 from terminal.ui.layout import MARGIN, set_face
 from terminal.ui.letters import has_letters_for, wrapped_letters
 from terminal.ui.palette import PALETTES, Pair, contrast
@@ -36,7 +37,7 @@ SCREENS: dict[str, tuple[say.Outward, str]] = {
     "present": (say.PresentCard(1, Cents(1_250), Cents(0), ()), "12,50 € · Présentez la carte"),
     "present with wine": (
         say.PresentCard(1, Cents(1_250), Cents(310), (WINE,)),
-        "12,50 € · Présentez la carte · À régler autrement 3,10 €",
+        "Carte · 12,50 € · Présentez la carte · À régler autrement 3,10 €",
     ),
     "paid": (say.Paid(1, Cents(1_250), Cents(0), Durable(1, b"", b"")), "Payé · 12,50 €"),
     "paid with bonus": (
@@ -61,7 +62,10 @@ SCREENS: dict[str, tuple[say.Outward, str]] = {
         "À régler autrement · 12,50 € · Le porteur peut appeler le 05 00 00 00 00",
     ),
     "put back": (say.PutBack(1), "Reposez la carte · Rien n'a été débité"),
-    "put same back": (say.PutSameBack(1, Cents(1_250)), "Reposez la même carte · Vérification du paiement"),
+    "put same back": (
+        say.PutSameBack(1, Cents(1_250)),
+        "Reposez la même carte · 12,50 € · Vérification du paiement · ne faites pas payer deux fois",
+    ),
     "in verification": (
         say.InVerification(1, Cents(1_250), True),
         "Paiement en vérification · 12,50 € · Ne faites pas payer deux fois. Ce paiement vous est garanti.",
@@ -148,6 +152,43 @@ def test_no_two_outcomes_differ_by_colour_alone() -> None:
     assert len(looks) == len(SCREENS)
 
 
+def test_a_payment_being_checked_does_not_look_like_a_card_that_moved_too_early() -> None:
+    early, late = shown(say.PutBack(1)), shown(say.PutSameBack(1, Cents(1_250)))
+    assert late.tone is Tone.VERIFY and early.tone is Tone.AGAIN
+    assert late.icon is not early.icon
+    assert Sum(Cents(1_250)) in late.parts and not any(isinstance(part, Sum) for part in early.parts)
+    assert printed(late) == ["− client parti"]
+
+
+def test_a_payment_in_verification_is_written_in_great_letters() -> None:
+    drawn = shown(SCREENS["in verification"][0])
+    assert drawn.parts[0] == Words("Paiement en vérification", is_great=True, is_strong=True)
+    assert printed(drawn) == ["Entrée vu, client suivant *"]
+
+
+def test_what_is_paid_is_paid_a_second_time_only_by_the_key_that_is_not_the_primary_one() -> None:
+    assert printed(shown(SCREENS["already paid"][0])) == ["− non, c'est payé *", "Entrée payer encore 12,50 €"]
+
+
+def test_old_lists_sell_on_with_enter_and_open_the_menu_with_the_point() -> None:
+    assert printed(shown(SCREENS["update"][0])) == ["Entrée vendre *", ". menu"]
+    assert printed(shown(SCREENS["balance only"][0])) == ["Entrée continuer *", ". menu"]
+    note = faces.update_note(say.UpdateNeeded(Cents(3_000))).replace("\u202f", " ")
+    assert note == "Caisse à mettre à jour : . puis 9 · Encore 30,00 € par carte et par jour"
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_cause_is_offered_as_a_detail(name: str) -> None:
+    drawn = shown(SCREENS[name][0])
+    assert (". détail" in printed(drawn)) == bool(drawn.cause)
+
+
+def printed(drawn: Face) -> list[str]:
+    """The keys of a screen, the primary one with a star."""
+    words = [f"{name_of(key.key)} {key.does}{' *' if key.is_first else ''}" for key in drawn.keys]
+    return [text.replace("\u202f", " ") for text in words]
+
+
 def test_a_doubt_solved_is_told_with_day_and_amount() -> None:
     note = faces.solved_note(say.DoubtSolved(Cents(1_240), EARLIER, Outcome.CONFIRMED), ZONE)
     assert note.replace("\u202f", " ") == "Paiement du 7 mars, 12,40 € : confirmé"
@@ -205,6 +246,17 @@ def test_digits_have_one_height_and_are_told_apart() -> None:
         assert {len(rows) for rows in glyphs.values()} == {cut.rows} and cut.rows >= 5
         assert len(set(glyphs.values())) == len(glyphs)
         assert all(len({len(row) for row in rows}) == 1 for rows in glyphs.values())
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{cut.rows}x{cut.width}")
+def test_one_and_seven_are_told_apart_at_head_and_foot(cut: Cut) -> None:
+    one, seven = in_digits("1", cut), in_digits("7", cut)
+    one_foot, seven_foot = len(one[-1].strip()), len(seven[-1].strip())
+    assert one_foot == len(one[-1]) > seven_foot, "the 1 stands on a foot, the 7 on its stroke"
+    assert seven[1][0] != " " == one[cut.rows // 2][0], "the 7 has a hook at its upper left"
+    right = [row[::-1] for row in one], [row[::-1] for row in seven]
+    differing = sum(a != b for ones, sevens in zip(*right, strict=True) for a, b in zip(ones, sevens, strict=False))
+    assert differing >= cut.rows
 
 
 def test_letters_write_every_great_word_of_the_screens() -> None:

@@ -25,6 +25,18 @@ def test_the_picture_in_the_documentation_says_what_the_screen_says(picture: Pic
     assert words_of(drawn(picture)) == words_of(stored), "look at the screen, then run scripts/pictures"
 
 
+def test_the_usual_outcome_is_plain_and_the_one_with_a_rest_says_it() -> None:
+    by_name = {picture.name: words_of(drawn(picture)) for picture in pictures()}
+    assert "autrement" not in str(by_name["carte-paye"])
+    assert "à régler autrement" in str(by_name["carte-paye-reste"])
+
+
+def test_the_till_to_be_updated_has_old_lists_in_its_status_bar() -> None:
+    picture = next(picture for picture in pictures() if picture.name == "caisse-a-mettre-a-jour")
+    assert picture.status().lists_days_left < 0
+    assert "valables" not in str(words_of(drawn(picture)))
+
+
 def test_there_is_no_picture_of_a_screen_that_is_gone() -> None:
     assert {path.stem for path in FOLDER.glob("*.svg")} == {picture.name for picture in pictures()}
 
