@@ -158,7 +158,7 @@ class Office:
 
     def _check_known(self, card: CardId) -> None:
         if self.store.one("SELECT 1 FROM card WHERE card = ?", card) is None:
-            raise ValueError("no card of that number")
+            raise ValueError("aucune carte de ce numéro")
 
     # --- lists -------------------------------------------------------------------------------------------------------
 

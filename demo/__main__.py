@@ -27,6 +27,7 @@ from domain.identity import CardId
 from terminal.bootstrap import pcsc_readers
 
 RULES = Path(__file__).parents[1] / "domain" / "rule-sets" / "gers.toml"
+ADDRESS = "PANIER_DEMO_CENTRE"
 START_BUDGET_S = 20.0
 
 
@@ -46,6 +47,7 @@ def main() -> int:
     try:
         with _centre(folder) as address:
             print(f"Centre : {address}")
+            os.environ[ADDRESS] = address
             status = _enter(folder, options)
         if options.headless and status == 0:
             status = _judged(folder)
@@ -103,7 +105,7 @@ def _enter(folder: Path, options: argparse.Namespace) -> int:
 
     table = in_process.Table()
     prepare_stall(folder, lambda card: in_process.issue_in_process(folder, card))
-    return show_stall(folder, table.make_readers, table)
+    return show_stall(folder, table.make_readers, table, os.environ[ADDRESS])
 
 
 def _inside(folder: Path, is_headless: bool) -> int:
@@ -113,7 +115,7 @@ def _inside(folder: Path, is_headless: bool) -> int:
             from demo.stall import prepare_stall, show_stall
 
             prepare_stall(folder, lambda card: issue_through_pcsc(folder, card, 0))
-            return show_stall(folder, pcsc_readers(VIRTUAL_READERS[0]), VpcdHand(0))
+            return show_stall(folder, pcsc_readers(VIRTUAL_READERS[0]), VpcdHand(0), os.environ[ADDRESS])
         stage = Stage(
             folder=folder,
             socket=folder / "centre.sock",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 from rich.text import Text
@@ -39,35 +39,42 @@ class Reader(Protocol):
     def lift(self) -> None: ...
 
 
-@dataclass(slots=True)
 class Table:
-    """The virtual cards, and which one lies on the reader."""
+    """The virtual cards, and which one lies on the reader. The hand moves in a thread of its own: keys never wait."""
 
-    folder: Path
-    reader: Reader
-    lying: str | None = None
+    def __init__(self, folder: Path, reader: Reader, address: str) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._address = address
+        self._moves: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.lying: str | None = None
+        threading.Thread(target=self._move, name="hand", daemon=True).start()
 
     def path(self, letter: str) -> Path:
         """File of a card."""
-        return self.folder / "cards" / f"{letter}.json"
+        return self._folder / "cards" / f"{letter}.json"
 
     def toggle(self, letter: str) -> None:
         """Lay a card down, or lift it; only one lies there at a time."""
         before, self.lying = self.lying, None
         if before is not None:
-            self.reader.lift()
+            self._moves.put(self._reader.lift)
         if before != letter:
-            self.reader.lay_down(self.path(letter))
+            self._moves.put(lambda: self._reader.lay_down(self.path(letter)))
             self.lying = letter
 
     def drawn(self) -> Text:
-        """One line for the bottom of the screen."""
+        """Two lines for the bottom of the screen."""
         text = Text(" Cartes : ")
         for letter, label, *_ in CARDS:
             is_lying = letter == self.lying
             text.append(f" {letter} ", style="reverse bold" if is_lying else "bold")
             text.append(f"{label}{' ▼' if is_lying else ''}  ")
-        return text.append("q quitter")
+        return text.append(f"q quitter\n Centre, dans un navigateur : {self._address}")
+
+    def _move(self) -> None:
+        while True:
+            self._moves.get()()
 
 
 def prepare_stall(folder: Path, issue: Callable[[Path], CardId]) -> None:
@@ -93,10 +100,10 @@ def prepare_stall(folder: Path, issue: Callable[[Path], CardId]) -> None:
     subprocess.run(argv, check=True, capture_output=True, timeout=60)
 
 
-def show_stall(folder: Path, make_readers: MakeReaders, reader: Reader) -> int:
+def show_stall(folder: Path, make_readers: MakeReaders, reader: Reader, address: str) -> int:
     """Open the till on the screen; returns when it is closed."""
     opened = OpenTill(folder / "till-1", make_readers, phone="05 62 00 00 01")
-    table = Table(folder, reader)
+    table = Table(folder, reader, address)
     widget = Static(table.drawn())
     tiles = [FamilyTile(family.code, family.name_fr, family.icon) for family in opened.tiles()]
 

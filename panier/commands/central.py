@@ -53,6 +53,7 @@ def serve_command(directory: Path, port: int | None, unix_socket: Path | None) -
 @click.option("--default-family", default="vegetables")
 def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: str) -> None:
     office = _open(directory)
+    click.echo(f"Code à usage unique pour la caisse de {name}, bon un jour :", err=True)
     click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
 

@@ -12,7 +12,7 @@ import click
 from central.office import Office
 from sync.errors import PanierError
 from terminal.errors import CardFault, ReaderFault
-from terminal.events import CardPresented, Inward
+from terminal.events import CardPresented, Inward, ReaderCame
 from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, CardNotBlank
 from terminal.nfc.issuing import issue as write_card
 from terminal.nfc.key_store import KeyStore
@@ -37,6 +37,8 @@ def issue(centre: Path, reader: str | None, wait_s: float, as_json: bool) -> Non
     clock = SystemClock(1)
     readers = PcscReaders(KeyStore(_NoKeys()), clock, posted.put, chosen=(reader,) if reader else ())
     readers.start()
+    if not as_json:
+        click.echo("Posez une carte vierge sur le lecteur…", err=True)
     try:
         presence = _first_card(posted, wait_s)
         contact = readers.connect(presence.presence, clock.deadline(ISSUE_BUDGET_S))
@@ -61,12 +63,15 @@ def issue(centre: Path, reader: str | None, wait_s: float, as_json: bool) -> Non
 
 
 def _first_card(posted: SimpleQueue[Inward], wait_s: float) -> CardPresented:
-    until = time.monotonic() + wait_s
+    until, has_reader = time.monotonic() + wait_s, False
     while (left := until - time.monotonic()) > 0:
         try:
             event = posted.get(timeout=left)
         except Empty:
             break
+        has_reader = has_reader or isinstance(event, ReaderCame)
         if isinstance(event, CardPresented):
             return event
-    raise PanierError("Aucune carte sur le lecteur : posez une carte vierge et recommencez.")
+    if has_reader:
+        raise PanierError("Aucune carte sur le lecteur : posez une carte vierge et recommencez.")
+    raise PanierError("Aucun lecteur branché, ou aucun de ce nom : branchez-le et recommencez.")

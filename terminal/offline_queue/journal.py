@@ -6,6 +6,7 @@ is what stands above the acknowledged number, so a record can never be in the jo
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,8 +17,9 @@ from domain.money import Cents, total
 from sync.card_format import LOG_RECORD_SIZE_B
 from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
+from sync.errors import FormatError
 from sync.record import Envelope, Pay, RecordType, open_record, record_hash, seal_record
-from terminal.errors import DiskFull, JournalDamaged
+from terminal.errors import DiskFull, JournalDamaged, MediumFailed
 from terminal.offline_queue.chain import read_chain
 from terminal.offline_queue.contact import Contact, decode_contact, encode_contact
 from terminal.offline_queue.facts import Facts, decode_facts, decode_intent, encode_facts, encode_intent, facts_of
@@ -73,6 +75,9 @@ def open_journal(medium: Medium, identity: TerminalIdentity, key: PublicKey, sig
         intent = decode_intent(latch.intent) if latch.intent else None
         if intent is not None and intent.seq != chain.head.seq + 1:
             raise JournalDamaged(_("Le journal est abîmé : l'intention ne suit pas le dernier numéro."), (intent.seq,))
+    except FormatError:
+        store.close()
+        raise JournalDamaged(_("Le journal a été écrit par une autre version de ce programme.")) from None
     except BaseException:
         store.close()
         raise
@@ -241,10 +246,14 @@ class OfflineJournal:
         return self._store.lists(is_old=is_old)
 
     def rest(self) -> None:
-        """Tidy up between two sales: empty the write-ahead log once all is acknowledged, or when it is too long."""
+        """Tidy up between two sales: empty the write-ahead log once all is acknowledged, or when it is too long.
+
+        A log that cannot be emptied now (a full disk) stays, whole, and is tried again; nothing depends on it.
+        """
         size_b = self._store.log_size_b
         if size_b and self._intent is None and (not self._ledger.waiting or size_b > MOST_LOG_B):
-            self._store.checkpoint()
+            with contextlib.suppress(DiskFull, MediumFailed):
+                self._store.checkpoint()
 
     def close(self) -> None:
         """Give the files back."""

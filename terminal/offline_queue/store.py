@@ -59,12 +59,12 @@ COLUMNS: Final = {
 # The casts make bytes of whatever type a flipped bit has made of a column; its mark then tells.
 _READ_RECORDS: Final = """SELECT seq, COALESCE(CAST(sealed AS BLOB), x''), COALESCE(CAST(facts AS BLOB), x''),
     COALESCE(CAST(mark AS BLOB), x'') FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"""
-_READ_LATCH: Final = """SELECT CAST(commits AS INTEGER), COALESCE(CAST(intent AS BLOB), x''),
+_READ_LATCH: Final = """SELECT COALESCE(CAST(commits AS INTEGER), -1), COALESCE(CAST(intent AS BLOB), x''),
     COALESCE(CAST(lists AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM latch"""
 _READ_CONTACT: Final = "SELECT COALESCE(CAST(content AS BLOB), x''), COALESCE(CAST(mark AS BLOB), x'') FROM contact"
-_READ_LISTS: Final = """SELECT CAST(kind AS INTEGER), COALESCE(CAST(item AS BLOB), x''), CAST(version AS INTEGER),
-    COALESCE(CAST(content AS BLOB), x''), is_old, COALESCE(CAST(mark AS BLOB), x'') FROM list
-    ORDER BY kind, item, is_old"""
+_READ_LISTS: Final = """SELECT COALESCE(CAST(kind AS INTEGER), -1), COALESCE(CAST(item AS BLOB), x''),
+    COALESCE(CAST(version AS INTEGER), -1), COALESCE(CAST(content AS BLOB), x''),
+    COALESCE(CAST(is_old AS INTEGER), -1), COALESCE(CAST(mark AS BLOB), x'') FROM list ORDER BY kind, item, is_old"""
 _READ_LIST_MARKS: Final = "SELECT is_old, mark FROM list ORDER BY kind, item, is_old"
 
 T = TypeVar("T")

@@ -91,10 +91,9 @@ def test_no_flipped_bit_changes_anything_unseen(is_in_log: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_in_log", [False, True], ids=["in the tables", "in the log"])
-def test_no_bit_at_all_changes_anything_unseen(is_in_log: bool) -> None:
+def test_no_bit_of_many_changes_anything_unseen(is_in_log: bool) -> None:
     image = images()[is_in_log]
-    every = [(name, bit) for name, content in image.items() for bit in range(8 * len(content))]
-    assert silent_changes(image, every)[1] == 0
+    assert silent_changes(image, some_bits(image, 30_000))[1] == 0
 
 
 def test_without_the_hashes_flipped_bits_go_unseen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,3 +196,20 @@ def test_the_log_is_emptied_only_when_all_is_acknowledged(disk: FaultyDisk, jour
     journal.rest()
     assert disk.size_b(log) == 0
     assert kit.pay(journal, ANNE, 100).seq == 2
+
+
+def test_a_log_that_cannot_be_emptied_on_a_full_disk_stays_and_nothing_is_lost(
+    disk: FaultyDisk, journal: OfflineJournal
+) -> None:
+    for minute in range(20):
+        kit.pay(journal, ANNE, 100, minute)
+    journal.keep_contact(replace(journal.contact, acknowledged=20))
+    disk.room_b = sum(len(content) for content in disk.image().values())
+    journal.rest()
+    again = kit.opened(FaultyDisk(disk.image()))
+    assert again.head() == journal.head()
+    again.close()
+    disk.room_b = 1 << 40
+    journal.rest()
+    assert disk.size_b("journal-000001.db-wal") == 0
+    assert kit.pay(journal, ANNE, 100).seq == 21
