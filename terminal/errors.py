@@ -16,7 +16,9 @@ PanierError (sync/errors.py)
     ├── MediumFailed          a commit's outcome is unknown: reopen and read
     ├── JournalDamaged        stored records do not hold together; names them
     ├── JournalInUse          another program has it open
-    └── UnsafeSettings        the disk settings did not take effect, or the mount is without barriers
+    ├── UnsafeSettings        the disk settings did not take effect, or the mount is without barriers
+    ├── TerminalFrozen        the centre and this journal disagree: enrol again; everything is kept
+    └── NotEnrolled           this terminal has no identity yet
 """
 
 from __future__ import annotations
@@ -94,6 +96,10 @@ class JournalInUse(JournalFault):
 
 class UnsafeSettings(JournalFault):
     """The disk settings did not take effect."""
+
+
+class TerminalFrozen(JournalFault):
+    """The centre and this journal disagree; the message is the sentence to show."""
 
 
 class NotEnrolled(JournalFault):

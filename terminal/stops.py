@@ -8,6 +8,7 @@ from terminal.errors import (
     JournalFault,
     JournalInUse,
     NotEnrolled,
+    TerminalFrozen,
     UnsafeSettings,
 )
 from terminal.text import _
@@ -32,6 +33,8 @@ def why_stopped(fault: JournalFault) -> tuple[str, str]:
             return "J2", _("Le journal est abîmé. N'effacez rien et appelez.")
         case JournalInUse():
             return "J3", _("La caisse est déjà ouverte dans une autre fenêtre. Fermez l'une des deux.")
+        case TerminalFrozen():
+            return "J6", str(fault)
         case NotEnrolled():
             return "J8", _("Cette caisse n'est pas encore enrôlée : « panier enrol » avec le code du centre.")
         case UnsafeSettings():

@@ -19,7 +19,7 @@ from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
 from sync.errors import FormatError
 from sync.record import Envelope, Pay, RecordType, open_record, record_hash, seal_record
-from terminal.errors import DiskFull, JournalDamaged, MediumFailed
+from terminal.errors import DiskFull, JournalDamaged, MediumFailed, TerminalFrozen
 from terminal.offline_queue.chain import read_chain
 from terminal.offline_queue.contact import Contact, decode_contact, encode_contact
 from terminal.offline_queue.facts import Facts, decode_facts, decode_intent, encode_facts, encode_intent, facts_of
@@ -127,7 +127,7 @@ class OfflineJournal:
         """
         assert self._intent is None, "at most one intent is open"
         if self._contact.frozen:
-            raise JournalDamaged(self._contact.frozen)
+            raise TerminalFrozen(self._contact.frozen)
         assert intent.seq == self._head.seq + 1, "an intent takes the next number"
         if self._store.free_b < ROOM_B:
             raise DiskFull(_("Le disque est plein : paiement par carte impossible."))

@@ -13,7 +13,7 @@ from sync.batch import Versions, decode_batch
 from sync.crypto import new_private_key
 from sync.errors import FormatError, Malformed
 from sync.record import RecordType, open_record
-from terminal.errors import JournalDamaged
+from terminal.errors import JournalDamaged, TerminalFrozen
 from terminal.two_clocks import two_clocks
 from tests.journal import centre_kit, kit
 from tests.journal.centre_kit import Desk, Pen, at
@@ -151,7 +151,7 @@ def test_a_centre_that_knows_another_record_freezes_the_terminal_for_good(
     sync(desk, pen, minutes=1)
     again = centre_kit.opened(pen, FaultyDisk(disk.image()))
     assert again.outbox.state().frozen == state.frozen
-    with pytest.raises(JournalDamaged, match="enrôler"):
+    with pytest.raises(TerminalFrozen, match="enrôler"):
         again.journal.open_intent(kit.intent(again.journal, ANNE, 1))
     again.journal.close()
 

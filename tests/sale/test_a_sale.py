@@ -335,6 +335,16 @@ def test_a_full_disk_stops_the_till_before_anything_is_debited_and_nothing_is_lo
     seller.close()
 
 
+def test_a_frozen_terminal_debits_nothing_and_says_what_to_do(stall: Seller, card: HeldCard) -> None:
+    contact = replace(stall.journal.contact, frozen="Le centre connaît un autre journal : il faut l'enrôler à nouveau.")
+    stall.journal.keep_contact(contact)
+    stall.sell(("bread", 300))
+    (stopped,) = stall.tap(card)
+    assert isinstance(stopped, say.Stopped)
+    assert (stopped.code, stopped.sentence) == ("J6", contact.frozen)
+    assert card.spent()[3] == 0
+
+
 def test_a_terminal_takes_no_more_offline_than_its_certificate_allows(tmp_path: Path, card: HeldCard) -> None:
     seller = Seller(disk(tmp_path / "stall"), 2, [card], [entitle(card)])
     seller.identity = replace(seller.identity, offline_cap=Cents(1_000))
