@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.identity import CardId, PurseNumber, SlotFile
+from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
 from domain.money import Cents, not_negative
 
 
@@ -104,4 +104,4 @@ def open_slots(entitlement: Entitlement, t_lo: datetime, t_late: datetime) -> tu
     """The open slots in order of use (soonest to lapse first, then file order), three at most."""
     is_open = [slot for slot in entitlement.slots if slot.is_open(t_lo, t_late)]
     ordered = sorted(is_open, key=lambda slot: (slot.end is None, slot.end or slot.start, slot.file))
-    return tuple(ordered[:3])
+    return tuple(ordered[:MOST_SLOTS_A_PAYMENT])
