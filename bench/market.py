@@ -5,7 +5,7 @@ keys, and a clock to wind.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,8 @@ from sync.card_format import (
 )
 from sync.crypto import PrivateKey, new_private_key, sign
 from sync.issuing import LOADED_AT_ISSUING, PICC_MASTER, TERMINALS, TMAC_KEY, IssueOrder, first_log_record
-from terminal.events import Accept, Back, Inward, Outward, Sell
+from sync.signed_lists import SlipKey
+from terminal.events import Accept, AskVoid, Back, Inward, Outward, Sell
 from terminal.fixed_lists import FixedLists
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, issue
@@ -41,7 +42,7 @@ from terminal.offline_queue.journal import OfflineJournal, create_journal, open_
 from terminal.offline_queue.medium import Disk, Medium
 from terminal.ports import CardRef, Deadline, Instant, TerminalIdentity, WallSource
 from terminal.sale import Till
-from terminal.tap import World
+from terminal.world import World
 
 NOON = datetime(2026, 3, 7, 11, 0, tzinfo=UTC)
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -54,7 +55,7 @@ RULES = RuleSet(
     purses=(
         Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"}), frozenset({"referenced"})),)),
     ),
-    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
     phone="05 62 00 00 00",
 )
 STALL = Merchant(1, 1, "Ferme du Moulin", frozenset({"referenced"}), "vegetables")
@@ -141,14 +142,33 @@ class DirectField:
 
 
 def entitle(
-    card: HeldCard, seq: int = 1, limits: Sequence[int] = (4_000,), issued_at: datetime = NOON - timedelta(days=2)
+    card: HeldCard,
+    seq: int = 1,
+    limits: Sequence[int] = (4_000,),
+    issued_at: datetime = NOON - timedelta(days=2),
+    *,
+    mark: int = 0,
+    allowance: int = 2_000,
+    unconfirmed: Iterable[int] = (),
 ) -> SignedEntitlement:
     """The centre's word: file 3 upward, one open slot a limit."""
     slots = tuple(
         Slot(SlotFile(3 + k), PurseNumber(1), Cents(limit), Cents(0), LOADED_AT_ISSUING, *MARCH)
         for k, limit in enumerate(limits)
     )
-    word = Entitlement(1, card.order.card, 1, seq, issued_at, issued_at + timedelta(days=40), 1, 0, Cents(0), slots)
+    word = Entitlement(
+        key_id=1,
+        card=card.order.card,
+        epoch=1,
+        seq=seq,
+        issued_at=issued_at,
+        valid_until=issued_at + timedelta(days=40),
+        rules_version=1,
+        mark=mark,
+        void_allowance=Cents(allowance),
+        slots=slots,
+        unconfirmed=frozenset(SlotFile(file) for file in unconfirmed),
+    )
     data = encode_entitlement(word, card.order.uid, centre_signs)
     return decode_entitlement(data, card.order.uid, lambda _: CENTRE_KEY.public_key())
 
@@ -167,6 +187,7 @@ class Seller:
         clock: WoundClock | None = None,
         device_key: PrivateKey | None = None,
         is_new: bool = True,
+        slip_keys: Mapping[Station, SlipKey] | None = None,
     ) -> None:
         self.medium = medium
         self.clock = clock or WoundClock()
@@ -183,17 +204,18 @@ class Seller:
             NOON - timedelta(hours=3),
             {word.entitlement.card: word for word in entitlements},
             hot_list,
+            {Station(station): SlipKey(self.device_key.public_key()), **(slip_keys or {})},
         )
         self.heard: list[Outward] = []
         self._insertion = 0
         self._sale = 0
-        self._make = (cards, entitlements, hot_list)
+        self._make = (cards, entitlements, hot_list, slip_keys)
         if is_new:
             create_journal(medium, 1, Contact(NOON - timedelta(hours=3), 1, 0, NOON - timedelta(hours=3)))
 
     def after_power_cut(self, medium: Medium) -> Seller:
         """The same terminal on what is left of its medium, in its next boot."""
-        cards, entitlements, hot_list = self._make
+        cards, entitlements, hot_list, slip_keys = self._make
         clock = WoundClock(boot=self.clock.boot + 1, boottime_ns=1_000_000_000, wall=self.clock.wall)
         return Seller(
             medium,
@@ -204,6 +226,7 @@ class Seller:
             clock=clock,
             device_key=self.device_key,
             is_new=False,
+            slip_keys=slip_keys,
         )
 
     def open(self) -> tuple[Outward, ...]:
@@ -216,9 +239,9 @@ class Seller:
             self.clock,
             has_lanes=False,
         )
-        key = self.device_key.public_key()
-        self.journal: OfflineJournal = open_journal(self.medium, self.identity, key, Signer(self.device_key))
-        self.world = World(self.identity, self.clock, self.journal, self.readers, self.journal, self.lists)
+        key, signer = self.device_key.public_key(), Signer(self.device_key)
+        self.journal: OfflineJournal = open_journal(self.medium, self.identity, key, signer)
+        self.world = World(self.identity, self.clock, self.journal, self.readers, self.journal, self.lists, signer)
         self.till = Till(self.world, phone="05 62 00 00 01")
         said = self.till.start()
         self.heard.extend(said)
@@ -237,6 +260,10 @@ class Seller:
         self._sale += 1
         basket = Basket(tuple(Line(family, Cents(amount)) for family, amount in lines))
         return self.tell(Sell(self._sale, basket))
+
+    def void(self, seq: int | None = None) -> tuple[Outward, ...]:
+        self._sale += 1
+        return self.tell(AskVoid(self._sale, seq))
 
     def lay_down(self, card: HeldCard | VirtualCard, *disturbances: Disturbance) -> tuple[Outward, ...]:
         """Lay a card on the reader; it stays until lifted."""

@@ -24,7 +24,7 @@ from terminal.nfc.key_store import KeyStore
 from terminal.offline_queue.journal import journal_name, open_journal
 from terminal.ports import Clock
 from terminal.sale import Till
-from terminal.tap import World
+from terminal.world import World
 
 ASKED: Final = Cents(10)
 LIMITS: Final = {1: (4_000,), 2: (5, 4_000), 3: (5, 4, 4_000)}
@@ -182,7 +182,7 @@ def at_work(case: Case, directory: Path, lay_down: LayDown) -> Iterator[TillAtWo
         signer = Signer(seller.device_key)
         journal = open_journal(seller.medium, seller.identity, seller.device_key.public_key(), signer)
         try:
-            world = World(seller.identity, seller.clock, journal, laid.readers, journal, seller.lists)
+            world = World(seller.identity, seller.clock, journal, laid.readers, journal, seller.lists, signer)
             loop, ear = TillLoop(Till(world), tick_s=_NEVER_S), _Ear()
             loop.start(ear)
             ear.next()

@@ -16,7 +16,7 @@ from sync.issuing import PROGRAMME_SIZE_B
 _TOP: Final = {"programme", "version", "unit", "timezone", "phone", "never", "purse", "ceilings"}
 _PURSE: Final = {"number", "id", "name", "pays", "window", "unspent"}
 _CONDITION: Final = {"families", "merchants"}
-_CEILINGS: Final = {"floor_limit", "day_total", "confirm", "tiers"}
+_CEILINGS: Final = {"floor_limit", "day_total", "confirm", "tiers", "void_allowance"}
 _TIER: Final = {"days", "day_total"}
 
 
@@ -55,6 +55,7 @@ def read_rule_file(path: Path) -> RuleSet:
             day_total=_cents(ceilings, "day_total"),
             confirm=_cents(ceilings, "confirm"),
             tiers=tuple(_tier(item) for item in _tables(ceilings, "tiers")),
+            void_allowance=_cents(ceilings, "void_allowance"),
         ),
         phone=_text(raw, "phone") if "phone" in raw else "",
     )

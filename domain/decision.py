@@ -5,6 +5,7 @@ The same arguments give the same answer at the stall, at the centre and in a sim
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,11 +14,12 @@ from zoneinfo import ZoneInfo
 from domain.basket import Basket, Line
 from domain.card_log import Carried, Debit, LogRecord, carried_totals
 from domain.family import is_within
-from domain.identity import CardId
+from domain.identity import CardId, SlotFile
 from domain.money import ZERO, Cents, not_negative, total
 from domain.purse import Counters, Entitlement, Slot, open_slots
 from domain.reason import Reason
 from domain.rule_set import Ceilings, Merchant, Purse, RuleSet
+from domain.slip import Slip, accepted_slips, given_back
 
 MOST_A_DEBIT: Final = Cents(0xFFFFF)
 """The log record of the card has twenty bits for an amount: 10 485,75 €."""
@@ -67,6 +69,7 @@ class CardFacts:
         newest: newest log record read, or ``None`` where unreadable.
         is_in_doubt: whether an earlier payment of this card is still unresolved after recovery.
         no_entitlement: why there is none, where there is none.
+        slips: voids the card carries, signatures verified, revoked terminals left out.
     """
 
     card: CardId
@@ -77,6 +80,7 @@ class CardFacts:
     newest: LogRecord | None
     is_in_doubt: bool = False
     no_entitlement: Reason = Reason.ENTITLEMENT_MISSING
+    slips: tuple[Slip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,16 @@ class StallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer: per line, per slot, and the rest. ``refusal`` is set when the card pays nothing at all."""
+    """The answer: per line, per slot, and the rest; the slips that were counted. ``refusal`` is set when the card pays
+    nothing at all.
+    """
 
     lines: tuple[LineDecision, ...]
     debits: tuple[Debit, ...]
     carried: Carried
     refusal: Reason | None = None
     limited_by: Reason | None = None
+    slips: tuple[Slip, ...] = ()
 
     @property
     def paid(self) -> Cents:
@@ -134,9 +141,10 @@ def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, 
         return _nothing(announced, carried, refusal)
     assert card.entitlement is not None  # _refusal has said so
     slots = _usable_slots(card.entitlement, card.counters, rules, stall)
-    available = total(slot.available(card.counters.values[slot.file]) for slot in slots)
+    slips = accepted_slips(card.slips, card.entitlement, card.counters.tmc, stall.t_lo, stall.t_late)
+    left = left_in_slots(slots, card.counters, slips)
     bounds = [
-        (available, _empty_reason(card.entitlement, slots, stall)),
+        (total(left.values()), _empty_reason(card.entitlement, slots, stall)),
         *_ceilings(rules, stall, carried),
         (MOST_A_DEBIT, Reason.TERMINAL_LIMIT),
     ]
@@ -147,10 +155,39 @@ def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, 
     limited_by = binding if paid < announced.asked else None
     return Decision(
         lines=_cover(announced.lines, paid, binding),
-        debits=_spread(paid, slots, card.counters),
+        debits=_spread(paid, left),
         carried=carried,
         limited_by=limited_by,
+        slips=slips,
     )
+
+
+def left_in_slots(slots: Iterable[Slot], counters: Counters, slips: Iterable[Slip] = ()) -> Mapping[SlotFile, Cents]:
+    """Cents each slot that was read may still pay, in the order given; accepted slips counted."""
+    back = given_back(slips)
+    return {
+        slot.file: slot.available(counters.values[slot.file], back.get(slot.file, ZERO))
+        for slot in slots
+        if slot.file in counters.values
+    }
+
+
+def totals_after_void(newest: LogRecord | None, payment: LogRecord, carried: Carried, timezone: ZoneInfo) -> Carried:
+    """The totals a void's log record carries: without what its payment added, unless they started again since.
+
+    Args:
+        newest: newest record on the card.
+        payment: log record of the payment undone.
+        carried: the totals that count now.
+    """
+    day_total = carried.day_total
+    if newest is None or day_total is None:
+        return carried
+    paid_on = payment.minutes_at.astimezone(timezone).date()
+    is_same_day = newest.minutes_at.astimezone(timezone).date() == paid_on
+    if not is_same_day or day_total != newest.day_total:
+        return carried
+    return Carried(month_base=carried.month_base, day_total=not_negative(day_total - payment.amount))
 
 
 def totals_after(decision: Decision) -> Carried:
@@ -200,12 +237,13 @@ def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Rea
         return card.no_entitlement
     if stall.t_late >= card.entitlement.valid_until:
         return Reason.ENTITLEMENT_EXPIRED
-    if not _is_genuine(card.entitlement, card.counters):
+    if not is_genuine(card.entitlement, card.counters):
         return Reason.NOT_GENUINE
     return None
 
 
-def _is_genuine(entitlement: Entitlement, counters: Counters) -> bool:
+def is_genuine(entitlement: Entitlement, counters: Counters) -> bool:
+    """Whether the card's counters are not behind what the centre has seen of them."""
     if counters.tmc < entitlement.mark:
         return False
     read = [slot for slot in entitlement.slots if slot.file in counters.values]
@@ -267,12 +305,12 @@ def _cover(lines: tuple[LineDecision, ...], paid: Cents, binding: Reason) -> tup
     return tuple(covered)
 
 
-def _spread(paid: Cents, slots: tuple[Slot, ...], counters: Counters) -> tuple[Debit, ...]:
+def _spread(paid: Cents, available: Mapping[SlotFile, Cents]) -> tuple[Debit, ...]:
     debits, left = [], paid
-    for slot in slots:
-        part = Cents(min(left, slot.available(counters.values[slot.file])))
+    for file, most in available.items():
+        part = Cents(min(left, most))
         left -= part
         if part > 0:
-            debits.append(Debit(slot.file, part))
+            debits.append(Debit(file, part))
     assert left == 0, "what is paid was found in the slots"
     return tuple(sorted(debits, key=lambda debit: debit.file))

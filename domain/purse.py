@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
-from domain.money import Cents, not_negative
+from domain.money import ZERO, Cents, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,14 @@ class Slot:
         """What the slot has paid since issuing, in cents, from the value read on the card."""
         return self.loaded - value
 
-    def available(self, value: Cents) -> Cents:
-        """What the slot may still pay, in cents; never below zero."""
-        return not_negative(Cents(min(value, self.limit - self.spent(value))))
+    def available(self, value: Cents, given_back: Cents = ZERO) -> Cents:
+        """What the slot may still pay, in cents; never below zero.
+
+        Args:
+            value: read on the card, in cents.
+            given_back: cents of accepted slips, which the limit does not contain yet.
+        """
+        return not_negative(Cents(min(value, self.limit + given_back - self.spent(value))))
 
     def is_open(self, t_lo: datetime, t_late: datetime) -> bool:
         """Open from when the latest time reaches its start until the earliest time passes its end."""

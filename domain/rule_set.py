@@ -50,12 +50,14 @@ class Ceilings:
         day_total: per card and day, anywhere.
         confirm: a sum above it asks the cashier for one key first.
         tiers: by age of the lists, youngest first; older than the last: balance only.
+        void_allowance: per card, greatest sum of voids that other terminals count before the centre knows of them.
     """
 
     floor_limit: Cents
     day_total: Cents
     confirm: Cents
     tiers: tuple[Tier, ...]
+    void_allowance: Cents
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Versions:
     """Newest version of each list, 0 for none: what a terminal holds, or what the centre has.
 
     Attributes:
-        rules, hot_list, merchant, card_keys, centre_keys: version of the list.
+        rules, hot_list, merchant, card_keys, centre_keys, terminals: version of the list.
         entitlements: change number up to which all entitlements are held.
     """
 
@@ -54,6 +54,7 @@ class Versions:
     card_keys: int = 0
     entitlements: int = 0
     centre_keys: int = 0
+    terminals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +248,12 @@ def _versions_map(held: Versions) -> Map:
         4: held.card_keys,
         5: held.entitlements,
         6: held.centre_keys,
+        7: held.terminals,
     }
 
 
 def _versions_of(fields: Map) -> Versions:
-    rules, hot_list, merchant, card_keys, entitlements, centre_keys = (
-        take_int(fields, key) if key in fields else 0 for key in range(1, 7)
-    )
-    return Versions(rules, hot_list, merchant, card_keys, entitlements, centre_keys)
+    return Versions(*(take_int(fields, key) if key in fields else 0 for key in range(1, 8)))
 
 
 def _disposition(item: Value) -> tuple[int, Disposition]:

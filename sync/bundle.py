@@ -23,10 +23,12 @@ from sync.signed_lists import (
     CentreKeys,
     EntitlementDelta,
     HotList,
+    TerminalsList,
     read_card_keys,
     read_centre_keys,
     read_entitlements,
     read_hot_list,
+    read_terminals,
 )
 
 BUNDLE_VERSION: Final = 1
@@ -43,6 +45,7 @@ class Kind(IntEnum):
     HOT_LIST = 4
     CARD_KEYS = 5
     ENTITLEMENTS = 6
+    TERMINALS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Download:
     """A bundle read and verified: what it brings (``None``: nothing of that kind), what to store, what was left out.
 
     Attributes:
-        centre_keys, rules, merchant, hot_list, card_keys: the lists.
+        centre_keys, rules, merchant, hot_list, card_keys, terminals: the lists.
         entitlements: deltas in the order they stand.
         items: the verified items, verbatim, to be stored.
         problems: items left out.
@@ -81,9 +84,10 @@ class Download:
     entitlements: tuple[EntitlementDelta, ...] = ()
     items: tuple[Item, ...] = ()
     problems: tuple[Problem, ...] = ()
+    terminals: TerminalsList | None = None
 
 
-_List = CentreKeys | RuleSet | Merchant | HotList | CardKeysList | EntitlementDelta
+_List = CentreKeys | RuleSet | Merchant | HotList | CardKeysList | EntitlementDelta | TerminalsList
 
 
 def encode_bundle(items: Sequence[Item]) -> bytes:
@@ -164,6 +168,8 @@ def _read(item: Item, root: PublicKey, keys: CentreKeys | None, terminal: Termin
             return _of_version(read_card_keys(item.signed, keys.lists, terminal), item)
         case Kind.ENTITLEMENTS:
             return _of_version(read_entitlements(item.signed, keys.lists), item)
+        case Kind.TERMINALS:
+            return _of_version(read_terminals(item.signed, keys.lists), item)
     raise UnknownVersion(f"an item of unknown kind {item.kind}")
 
 
@@ -182,6 +188,7 @@ def _download(
 ) -> Download:
     keys, rules, merchant = found.get(Kind.CENTRE_KEYS), found.get(Kind.RULE_SET), found.get(Kind.MERCHANT)
     hot_list, card_keys = found.get(Kind.HOT_LIST), found.get(Kind.CARD_KEYS)
+    terminals = found.get(Kind.TERMINALS)
     return Download(
         centre_keys=keys if isinstance(keys, CentreKeys) else None,
         rules=rules if isinstance(rules, RuleSet) else None,
@@ -191,6 +198,7 @@ def _download(
         entitlements=deltas,
         items=good,
         problems=problems,
+        terminals=terminals if isinstance(terminals, TerminalsList) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The fixed binary objects on the card: log record, entitlement, card info, reader id (docs/formats/card.md).
+"""The fixed binary objects on the card: log record, entitlement, slip, card info, reader id (docs/formats/card.md).
 
 Our numbers are big-endian. Times of 3 bytes are minutes since 2020-01-01T00:00Z, of 4 bytes seconds since 1970.
 """
@@ -14,6 +14,7 @@ from domain.card_log import Debit, LogRecord, LogType
 from domain.identity import CardId, PurseNumber, SlotFile, Station, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
+from domain.slip import Slip
 from sync.crypto import SIGNATURE_SIZE_B, PublicKey, verify
 from sync.errors import Malformed, UnknownVersion
 
@@ -21,16 +22,18 @@ LOG_RECORD_SIZE_B: Final = 32
 ENTITLEMENT_PLACE_B: Final = 233
 CARD_INFO_SIZE_B: Final = 96
 READER_ID_SIZE_B: Final = 16
+SLIP_SIZE_B: Final = 96
+SLIP_PLACES: Final = 2
 MOST_SLOTS: Final = 8
-_LOG_VERSION, _ENTITLEMENT_VERSION, _CARD_INFO_VERSION, _READER_ID_VERSION = 1, 1, 1, 1
+_LOG_VERSION, _ENTITLEMENT_VERSION, _CARD_INFO_VERSION, _READER_ID_VERSION, _SLIP_VERSION = 1, 1, 1, 1, 1
+_SLIP_BODY_B: Final = SLIP_SIZE_B - SIGNATURE_SIZE_B
 _UNKNOWN_3: Final = 0xFFFFFF
 _EPOCH_2020: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def encode_log_record(record: LogRecord) -> bytes:
     """32 bytes."""
-    amounts = [(debit.file << 20) | debit.amount for debit in record.debits]
-    amounts += [0] * (3 - len(amounts))
+    amounts = _amount_words(record.debits)
     fields = (
         ((_LOG_VERSION << 4) | record.type, 1),
         (record.station, 3),
@@ -67,7 +70,7 @@ def decode_log_record(data: bytes) -> LogRecord:
         minutes_at=_EPOCH_2020 + timedelta(minutes=_int(data, 10, 3)),
         rules_version=_int(data, 13, 2),
         entitlement_number=_int(data, 15, 2),
-        debits=_debits(data),
+        debits=_amounts_of(data, 17),
         month_base=_known(_int(data, 26, 3)),
         day_total=_known(_int(data, 29, 3)),
     )
@@ -90,6 +93,15 @@ def encode_entitlement(entitlement: Entitlement, uid: Uid, sign: Callable[[bytes
     """97 + 17 n bytes, signed for the chip ``uid``."""
     body = _entitlement_body(entitlement)
     return body + sign(_entitlement_message(uid, body))
+
+
+def unverified_entitlement(data: bytes) -> Entitlement:
+    """What an entitlement says, without asking who signed it: for the centre's own table. Malformed, UnknownVersion."""
+    if not data or data[0] != _ENTITLEMENT_VERSION:
+        raise UnknownVersion("entitlement of an unknown version")
+    if len(data) < 97 or len(data) != 97 + 17 * data[31]:
+        raise Malformed("an entitlement of another size")
+    return _entitlement_of(data[:-64])
 
 
 def decode_entitlement(data: bytes, uid: Uid, key_of: Callable[[int], PublicKey | None]) -> SignedEntitlement:
@@ -117,6 +129,55 @@ def decode_entitlement(data: bytes, uid: Uid, key_of: Callable[[int], PublicKey 
         raise UnknownVersion("entitlement signed with a key this program does not know")
     verify(key, _entitlement_message(uid, body), signature)
     return SignedEntitlement(_entitlement_of(body), data[:size])
+
+
+def encode_slip(slip: Slip, card: CardId, sign: Callable[[bytes], bytes]) -> bytes:
+    """96 bytes, signed by the terminal's device key for the card ``card``."""
+    fields = (
+        ((_SLIP_VERSION << 4) | LogType.VOID, 1),
+        (slip.station, 3),
+        (slip.seq, 3),
+        (slip.payment_seq, 3),
+        (slip.payment_tmc, 3),
+        (slip.tmc, 3),
+        (slip.entitlement[0], 1),
+        (slip.entitlement[1], 3),
+        *((amount, 3) for amount in _amount_words(slip.amounts)),
+        (_minutes(slip.minutes_at), 3),
+    )
+    body = b"".join(value.to_bytes(size, "big") for value, size in fields)
+    assert len(body) == _SLIP_BODY_B
+    return body + sign(_slip_message(card, body))
+
+
+def read_slip(data: bytes) -> Slip:
+    """What the 96 bytes of a slip say; the signature is not looked at. Malformed, UnknownVersion."""
+    if len(data) != SLIP_SIZE_B:
+        raise Malformed("a slip has 96 bytes")
+    if data[0] != (_SLIP_VERSION << 4) | LogType.VOID:
+        raise UnknownVersion("slip of an unknown version or type")
+    amounts = _amounts_of(data, 20)
+    if [part.file for part in amounts] != sorted({part.file for part in amounts}):
+        raise Malformed("amounts of a slip stand in file order, each slot once")
+    return Slip(
+        station=Station(_int(data, 1, 3)),
+        seq=_int(data, 4, 3),
+        payment_seq=_int(data, 7, 3),
+        payment_tmc=_int(data, 10, 3),
+        tmc=_int(data, 13, 3),
+        entitlement=(data[16], _int(data, 17, 3)),
+        amounts=amounts,
+        minutes_at=_EPOCH_2020 + timedelta(minutes=_int(data, 29, 3)),
+    )
+
+
+def verify_slip(data: bytes, card: CardId, key: PublicKey) -> None:
+    """Nothing when the key signed this slip for this card; BadSignature otherwise."""
+    verify(key, _slip_message(card, data[:_SLIP_BODY_B]), data[_SLIP_BODY_B:])
+
+
+def _slip_message(card: CardId, body: bytes) -> bytes:
+    return b"panier/slip/1" + card + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +303,17 @@ def _slot_of(data: bytes) -> Slot:
     )
 
 
-def _debits(data: bytes) -> tuple[Debit, ...]:
-    words = [_int(data, 17 + 3 * k, 3) for k in range(3)]
-    debits = tuple(Debit(SlotFile(word >> 20), Cents(word & 0xFFFFF)) for word in words if word)
-    if any(not 1 <= debit.file <= MOST_SLOTS or debit.amount == 0 for debit in debits):
-        raise Malformed("a log record with amounts that cannot be")
-    return debits
+def _amount_words(amounts: tuple[Debit, ...]) -> list[int]:
+    words = [(part.file << 20) | part.amount for part in amounts]
+    return words + [0] * (3 - len(words))
+
+
+def _amounts_of(data: bytes, offset: int) -> tuple[Debit, ...]:
+    words = [_int(data, offset + 3 * k, 3) for k in range(3)]
+    amounts = tuple(Debit(SlotFile(word >> 20), Cents(word & 0xFFFFF)) for word in words if word)
+    if any(not 1 <= part.file <= MOST_SLOTS or part.amount == 0 for part in amounts):
+        raise Malformed("amounts that cannot be")
+    return amounts
 
 
 def _minutes(instant: datetime) -> int:

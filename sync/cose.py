@@ -31,6 +31,7 @@ class ContentType:
     CARD_KEYS = "panier/card-keys/1"
     CENTRE_KEYS = "panier/centre-keys/1"
     ENTITLEMENTS = "panier/entitlements/1"
+    TERMINALS = "panier/terminals/1"
     ENROLMENT = "panier/enrolment/1"
 
 

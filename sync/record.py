@@ -53,7 +53,11 @@ class Field:
 
 
 class Pay:
-    """Keys of the body of PAYMENT and IN_DOUBT. In doubt there is no TMC or TMV yet; TMC_EXPECTED always stands."""
+    """Keys of the body of PAYMENT, VOID and IN_DOUBT.
+
+    In doubt there is no TMC or TMV yet; TMC_EXPECTED always stands. A void has PAYMENT_SEQ and PAYMENT_TMC, DEBITS are
+    the amounts it gives back, and it has no LINES, REST or CAMPAIGN; its slip is in the TMI.
+    """
 
     VERSION = 0
     CARD = 1  # card id, 8 B
@@ -74,6 +78,8 @@ class Pay:
     PAID_HERE_TODAY = 18  # cents by this card at this terminal before
     UID = 19  # 7 B
     TMC_EXPECTED = 20
+    PAYMENT_SEQ, PAYMENT_TMC = 21, 22  # of the payment a void undoes
+    SLIPS_COUNTED = 23  # [[station, seq of the void]] of the slips the decision counted
 
 
 class Resolve:
@@ -82,7 +88,9 @@ class Resolve:
     VERSION, DOUBT_SEQ, OUTCOME = 0, 1, 2  # outcome: see Outcome
     CARD, TMC_READ, TMV_READ = 3, 4, 5
     LOGS = 6  # log records read, newest first, 32 B each
-    AMOUNT = 7  # cents of the payment in doubt
+    AMOUNT = 7  # cents of the payment or void in doubt
+    SLIPS = 8  # slips read, 96 B each; missing: none
+    IS_VOID = 9  # 1 when what was in doubt is a void; missing: a payment
 
 
 class Refuse:
@@ -90,6 +98,24 @@ class Refuse:
 
     VERSION, CARD, REASON, PRICE, PAYABLE = 0, 1, 2, 3, 4  # CARD null when unknown
     TMC_READ, TMV_READ, NEWEST_LOG, VALUES = 5, 6, 7, 8
+    SLIPS = 9  # slips read, 96 B each; missing: none
+
+
+class Seen:
+    """Keys of the body of CARD_SEEN: what a card showed at a tap that debited nothing (the card is a courier)."""
+
+    VERSION, CARD, TMC_READ, TMV_READ = 0, 1, 2, 3
+    LOGS = 4  # log records read, newest first, 32 B each
+    VALUES = 5  # [[file, value in cents]]
+    SLIPS = 6  # slips read, 96 B each
+    ALARM = 7  # see Alarm
+
+
+class Alarm(IntEnum):
+    """Why a card was kept away and shown to the centre."""
+
+    NONE = 0
+    OUR_FUTURE = 1  # its newest log record names this station and a number its journal has not reached
 
 
 class Outcome(IntEnum):

@@ -12,7 +12,7 @@ from domain.family import Family, tree
 from domain.identity import PurseNumber
 from domain.money import Cents
 from domain.rule_set import Ceilings, Condition, Merchant, Purse, RuleSet, Tier
-from sync.cbor import Map, Value, encode, take_int, take_list, take_text
+from sync.cbor import Map, Value, encode, take_int, take_list, take_text, whole
 from sync.cose import ContentType, sign1
 from sync.crypto import PublicKey
 from sync.errors import Malformed
@@ -36,7 +36,8 @@ def _rule_set_map(rules: RuleSet) -> Map:
         for purse in rules.purses
         for condition in purse.pays
     ]
-    tiers: list[Value] = [[tier.max_age_days, _cents(tier.day_total)] for tier in rules.ceilings.tiers]
+    usual = rules.ceilings
+    tiers: list[Value] = [[tier.max_age_days, _cents(tier.day_total)] for tier in usual.tiers]
     families: list[Value] = [[item.code, item.parent, item.name_fr, item.icon] for item in rules.families.values()]
     return {
         0: 0,
@@ -46,7 +47,7 @@ def _rule_set_map(rules: RuleSet) -> Map:
         4: _sorted(rules.never),
         5: purses,
         6: conditions,
-        7: [int(rules.ceilings.floor_limit), int(rules.ceilings.day_total), int(rules.ceilings.confirm)],
+        7: [int(amount) for amount in (usual.floor_limit, usual.day_total, usual.confirm, usual.void_allowance)],
         8: tiers,
         9: rules.phone,
         10: families,
@@ -62,7 +63,7 @@ def _rule_set_of(fields: Map) -> RuleSet:
         timezone=take_text(fields, 3, 64),
         never=frozenset(_texts(take_list(fields, 4, 500))),
         purses=purses,
-        ceilings=_ceilings_of(take_list(fields, 7, 3), take_list(fields, 8, 20)),
+        ceilings=_ceilings_of(take_list(fields, 7, 4), take_list(fields, 8, 20)),
         phone=take_text(fields, 9, 40),
         families=families,
     )
@@ -100,19 +101,18 @@ def _condition_of(item: Value) -> Condition:
 
 
 def _ceilings_of(sums: list[Value], tiers: list[Value]) -> Ceilings:
-    match sums:
-        case [int() as floor_limit, int() as day_total, int() as confirm]:
-            usual = (Cents(floor_limit), Cents(day_total), Cents(confirm))
-            return Ceilings(*usual, tiers=tuple(_tier_of(tier) for tier in tiers))
-    raise Malformed("ceilings are three sums")
+    if len(sums) != 4:
+        raise Malformed("ceilings are four sums")
+    floor_limit, day_total, confirm, allowance = (Cents(whole(amount)) for amount in sums)
+    return Ceilings(floor_limit, day_total, confirm, tuple(_tier_of(tier) for tier in tiers), allowance)
 
 
 def _tier_of(item: Value) -> Tier:
     match item:
-        case [int() as days, None]:
-            return Tier(days)
-        case [int() as days, int() as day_total]:
-            return Tier(days, Cents(day_total))
+        case [days, None]:
+            return Tier(whole(days))
+        case [days, day_total]:
+            return Tier(whole(days), Cents(whole(day_total)))
     raise Malformed("a tier is days and a sum or none")
 
 

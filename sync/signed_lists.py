@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.identity import CardId, TerminalId, Uid
-from sync.cbor import Map, Value, decode, decode_map, encode, take_bytes, take_int, take_list
+from domain.identity import CardId, Station, TerminalId, Uid
+from sync.cbor import Map, Value, decode, decode_map, encode, take_bytes, take_int, take_list, whole
 from sync.cose import ContentType, open1, sign1, verify1
 from sync.crypto import PrivateKey, PublicKey, open_sealed, public_bytes, public_key, seal_to
 from sync.errors import Malformed, UnknownVersion
@@ -21,6 +21,7 @@ Sign = Callable[[bytes], bytes]
 
 MOST_LIST_B: Final = 4_194_304
 MOST_CARDS: Final = 50_000
+MOST_TERMINALS: Final = 10_000
 _UID_SIZE_B, _CARD_ID_SIZE_B, _KEY_SIZE_B = 7, 8, 16
 
 
@@ -71,6 +72,34 @@ class CardKeysList:
     version: int
     terminal: TerminalId
     sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SlipKey:
+    """What a slip of one station is verified with.
+
+    Attributes:
+        key: public device key of the terminal.
+        counts_up_to: journal number of the last record that counts once the terminal is revoked; ``None``: not revoked.
+    """
+
+    key: PublicKey
+    counts_up_to: int | None = None
+
+
+def key_for(entry: SlipKey | None, seq: int) -> PublicKey | None:
+    """The key a slip with that journal number is verified with; ``None`` when it does not count."""
+    if entry is None or (entry.counts_up_to is not None and seq > entry.counts_up_to):
+        return None
+    return entry.key
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalsList:
+    """All stations of the programme, so that any terminal can check a slip of any other."""
+
+    version: int
+    stations: Mapping[Station, SlipKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +192,7 @@ def read_card_keys(signed: bytes, key: PublicKey, terminal: TerminalId) -> CardK
 def open_card_keys(sealed: CardKeysList, device_key: PrivateKey) -> tuple[CardKey, ...]:
     """The keys in clear, for RAM only. BadSignature when sealed to another device; Malformed."""
     context = _card_keys_context(sealed.version, sealed.terminal)
-    table = decode(open_sealed(device_key, sealed.sealed, context), MOST_LIST_B)
+    table = decode(open_sealed(device_key, sealed.sealed, context), MOST_LIST_B, most_values=8 * MOST_CARDS)
     if not isinstance(table, list) or len(table) > MOST_CARDS:
         raise Malformed("not a table of card keys")
     return tuple(_card_key_of(row) for row in table)
@@ -180,13 +209,39 @@ def _card_key_of(row: Value) -> CardKey:
             bytes() as key,
         ]:
             if (len(card), len(uid), len(aid), len(key)) == (_CARD_ID_SIZE_B, _UID_SIZE_B, 3, _KEY_SIZE_B):
-                expires_at = None if expiry is None else datetime.fromtimestamp(expiry, UTC)
+                expires_at = None if expiry is None else datetime.fromtimestamp(whole(expiry, 2**36), UTC)
                 return CardKey(CardId(card), Uid(uid), programme, aid, expires_at, key)
     raise Malformed("not a line of the card key table")
 
 
 def _card_keys_context(version: int, terminal: TerminalId) -> bytes:
     return b"panier/card-keys/1" + terminal + version.to_bytes(8, "big")
+
+
+# --- terminals -------------------------------------------------------------------------------------------------------
+
+
+def encode_terminals(terminals: TerminalsList, key_id: bytes, sign: Sign) -> bytes:
+    """The whole list, signed by the list key, in the order of stations."""
+    rows: list[Value] = [
+        [int(station), public_bytes(entry.key), entry.counts_up_to]
+        for station, entry in sorted(terminals.stations.items())
+    ]
+    return sign1(ContentType.TERMINALS, key_id, encode({0: 1, 1: terminals.version, 2: rows}), sign)
+
+
+def read_terminals(signed: bytes, key: PublicKey) -> TerminalsList:
+    """The list, verified. Malformed, UnknownVersion, BadSignature."""
+    fields = signed_map(signed, ContentType.TERMINALS, key, 1)
+    rows = (_slip_key_of(row) for row in take_list(fields, 2, MOST_TERMINALS))
+    return TerminalsList(take_int(fields, 1), dict(rows))
+
+
+def _slip_key_of(row: Value) -> tuple[Station, SlipKey]:
+    match row:
+        case [int() as station, bytes() as point, None | int() as last] if 0 < station <= 0xFFFFFF:
+            return Station(station), SlipKey(public_key(point), last)
+    raise Malformed("a station has a number, a point and perhaps a last record")
 
 
 # --- entitlements ----------------------------------------------------------------------------------------------------
@@ -215,7 +270,7 @@ def read_entitlements(signed: bytes, key: PublicKey) -> EntitlementDelta:
 
 def signed_map(signed: bytes, content_type: str, key: PublicKey, version: int) -> Map:
     """The map of a list of this kind and version, verified. Malformed, UnknownVersion, BadSignature."""
-    fields = decode_map(verify1(open1(signed, MOST_LIST_B), content_type, key), MOST_LIST_B)
+    fields = decode_map(verify1(open1(signed, MOST_LIST_B), content_type, key), MOST_LIST_B, most_values=2 * MOST_CARDS)
     if take_int(fields, 0) != version:
         raise UnknownVersion(f"{content_type} of an unknown version")
     return fields

@@ -1,7 +1,7 @@
 """The card's proof, checked: transaction MAC, and what its input says (docs/formats/tmi.md).
 
-Source: MF2DL(H)x0 data sheet rev 3.3 §10.3. The grammar admits exactly what one payment sends, in order; every money
-fact of a payment is taken from here, never from what a record says beside it.
+Source: MF2DL(H)x0 data sheet rev 3.3 §10.3. The grammar admits exactly what one payment or one void sends, in order;
+every money fact is taken from here, never from what a record says beside it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-from domain.card_log import Debit
+from domain.card_log import Debit, LogType
 from domain.identity import SlotFile, Uid
 from domain.money import Cents, total
-from sync.card_format import ENTITLEMENT_PLACE_B, LOG_RECORD_SIZE_B, READER_ID_SIZE_B
+from sync.card_format import ENTITLEMENT_PLACE_B, LOG_RECORD_SIZE_B, READER_ID_SIZE_B, SLIP_PLACES, SLIP_SIZE_B
 from sync.crypto import aes_cbc_decrypt, aes_cmac
 from sync.errors import Malformed
 
 MOST_TMI_B: Final = 1_536
 TMV_SIZE_B: Final = 8
 LOG_FILE, ENTITLEMENT_FILE = 0x10, 0x11
-SLIPS_SIZE_B: Final = 192
+SLIPS_SIZE_B: Final = SLIP_PLACES * SLIP_SIZE_B
 MOST_LOGS: Final = 8
+MOST_DEBITS: Final = 3
 _FIRST_PART_B: Final = 1 + ENTITLEMENT_PLACE_B
 _BLOCK_B: Final = 16
 _COMMIT_READER_ID, _GET_VALUE, _DEBIT = 0xC8, 0x6C, 0xDC
@@ -39,29 +40,48 @@ class SlotValue:
 
 @dataclass(frozen=True, slots=True)
 class TransactionInput:
-    """What one payment sent and read, as the card saw it.
+    """What one payment or void sent and read, as the card saw it.
 
     Attributes:
         reader_id: 16 bytes the terminal committed.
         enciphered_previous: reader id of the card's transaction before, enciphered by the card (16 B).
         logs: log records read, 32 B each, newest first.
         entitlement_read: the 233 bytes of the entitlement place before this transaction.
+        places_read: slip places in use before, bit 0 and bit 1.
         slips: the two slip places (192 B), or ``None`` when not read.
         values: slots read, in file order, before the debits.
         entitlement_written: the 233 bytes written in this transaction, or ``None``.
-        debits: in file order, one to three.
+        debits: in file order, one to three; none in a void.
         own_log: the log record written, 32 B.
+        slip_written: place and 96 B of the slip a void wrote, or ``None``.
+        places_written: slip places in use after, or ``None`` when byte 0 of the file was not written.
     """
 
     reader_id: bytes
     enciphered_previous: bytes
     logs: tuple[bytes, ...]
     entitlement_read: bytes
+    places_read: int
     slips: bytes | None
     values: tuple[SlotValue, ...]
     entitlement_written: bytes | None
     debits: tuple[Debit, ...]
     own_log: bytes
+    slip_written: tuple[int, bytes] | None = None
+    places_written: int | None = None
+
+    @property
+    def is_void(self) -> bool:
+        """Nothing was debited: a void."""
+        return not self.debits
+
+    @property
+    def slips_read(self) -> tuple[bytes, ...]:
+        """The 96 bytes of each slip place in use before."""
+        if self.slips is None:
+            return ()
+        in_use = [place for place in range(SLIP_PLACES) if self.places_read >> place & 1]
+        return tuple(self.slips[place * SLIP_SIZE_B : (place + 1) * SLIP_SIZE_B] for place in in_use)
 
     @property
     def amount(self) -> Cents:
@@ -109,21 +129,39 @@ def parse(tmi: bytes) -> TransactionInput:
     """The facts in a TMI.
 
     Raises:
-        Malformed: anything a payment of ours does not send, in another order, or padded otherwise.
+        Malformed: anything a payment or void of ours does not send, in another order, or padded otherwise.
     """
     if len(tmi) > MOST_TMI_B:
         raise Malformed("TMI too long")
     reading = _Reading(tmi)
     reader_id, enciphered = _commit_reader_id(reading)
     logs = _logs(reading)
-    places_in_use, entitlement_read, slips = _entitlement(reading)
+    places_read, entitlement_read, slips = _entitlement(reading)
     values = _values(reading)
-    written = _written_entitlement(reading, places_in_use)
+    slip = _written_slip(reading)
+    places_written, entitlement_written = _written_head(reading, slip, places_read)
     debits = _debits(reading, values)
     own_log = _own_log(reading)
     if not reading.is_at_end:
-        raise Malformed("more in the TMI than a payment sends")
-    return TransactionInput(reader_id, enciphered, logs, entitlement_read, slips, values, written, debits, own_log)
+        raise Malformed("more in the TMI than a transaction of ours sends")
+    if debits and (slip is not None or (places_written is not None and entitlement_written is None)):
+        raise Malformed("a payment writes no slip")
+    if (own_log[0] & 0x0F == LogType.VOID) != (not debits):
+        raise Malformed("a void debits nothing, anything else debits something")
+    return TransactionInput(
+        reader_id=reader_id,
+        enciphered_previous=enciphered,
+        logs=logs,
+        entitlement_read=entitlement_read,
+        places_read=places_read,
+        slips=slips,
+        values=values,
+        entitlement_written=entitlement_written,
+        debits=debits,
+        own_log=own_log,
+        slip_written=slip,
+        places_written=places_written,
+    )
 
 
 class _Reading:
@@ -141,6 +179,9 @@ class _Reading:
 
     def is_next(self, *commands: int) -> bool:
         return not self.is_at_end and self._tmi[self._at] in commands
+
+    def peek(self, size_b: int) -> bytes:
+        return self._tmi[self._at : self._at + size_b]
 
     def take(self, size_b: int) -> bytes:
         padded = -(-size_b // _BLOCK_B) * _BLOCK_B
@@ -198,15 +239,33 @@ def _values(reading: _Reading) -> tuple[SlotValue, ...]:
     return tuple(values)
 
 
-def _written_entitlement(reading: _Reading, places_in_use: int) -> bytes | None:
-    if not reading.is_next(*_WRITE_DATA):
+def _written_slip(reading: _Reading) -> tuple[int, bytes] | None:
+    """The slip a void writes comes first, into one of the two places."""
+    if not reading.is_next(*_WRITE_DATA) or reading.peek(8)[2:5] == bytes(3):
         return None
-    if _header(reading, *_WRITE_DATA) != (ENTITLEMENT_FILE, 0, _FIRST_PART_B):
+    file, offset, size_b = _header(reading, *_WRITE_DATA)
+    place, rest = divmod(offset - _FIRST_PART_B, SLIP_SIZE_B)
+    if (file, size_b, rest) != (ENTITLEMENT_FILE, SLIP_SIZE_B, 0) or not 0 <= place < SLIP_PLACES:
+        raise Malformed("a slip is written as a whole, into its place")
+    return place, reading.take(SLIP_SIZE_B)
+
+
+def _written_head(
+    reading: _Reading, slip: tuple[int, bytes] | None, places_read: int
+) -> tuple[int | None, bytes | None]:
+    """Byte 0 of the file (slip places in use), alone or in front of a newer entitlement."""
+    if not reading.is_next(*_WRITE_DATA):
+        if slip is not None:
+            raise Malformed("a slip whose place is not taken into use")
+        return None, None
+    file, offset, size_b = _header(reading, *_WRITE_DATA)
+    if (file, offset) != (ENTITLEMENT_FILE, 0) or size_b not in (1, _FIRST_PART_B):
         raise Malformed("the entitlement is written as a whole")
-    content = reading.take(_FIRST_PART_B)
-    if content[0] & ~places_in_use:
-        raise Malformed("a payment takes no slip place into use")
-    return content[1:]
+    content = reading.take(size_b)
+    taken = 0 if slip is None else 1 << slip[0]
+    if content[0] & ~places_read & ~taken or content[0] & taken != taken:
+        raise Malformed("slip places taken into use otherwise than by a slip")
+    return content[0], content[1:] or None
 
 
 def _debits(reading: _Reading, values: tuple[SlotValue, ...]) -> tuple[Debit, ...]:
@@ -218,7 +277,7 @@ def _debits(reading: _Reading, values: tuple[SlotValue, ...]) -> tuple[Debit, ..
             raise Malformed("a debit of more than a slot that was read holds")
         debits.append(Debit(file, amount))
     _check_file_order([debit.file for debit in debits])
-    if len(debits) > 3:
+    if len(debits) > MOST_DEBITS:
         raise Malformed("a payment debits at most three slots")
     return tuple(debits)
 
@@ -244,5 +303,5 @@ def _file_and_cents(reading: _Reading, command: int) -> tuple[SlotFile, Cents]:
 
 
 def _check_file_order(files: list[SlotFile]) -> None:
-    if not files or files != sorted(set(files)):
-        raise Malformed("slots are read and debited in file order, each once, one at least")
+    if files != sorted(set(files)):
+        raise Malformed("slots are read and debited in file order, each once")

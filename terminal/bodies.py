@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from domain.card_log import Debit, LogRecord
 from domain.decision import Decision, LineDecision, StallFacts
 from domain.identity import CardId, SlotFile
 from domain.money import Cents
 from domain.purse import Entitlement
 from domain.reason import Reason
+from sync.card_format import decode_log_record
 from sync.cbor import Map, Value
-from sync.record import BODY_VERSION, Outcome, Pay, Refuse, Resolve
-from terminal.ports import CardHead, CardRef, CommitProof, DebitPlan, Doubt
+from sync.record import BODY_VERSION, Alarm, Outcome, Pay, Refuse, Resolve, Seen
+from terminal.ports import CardHead, CardPlan, CardRef, CommitProof, Doubt, PastPayment
+from terminal.reading import Reading
 
 
 def intended_payment(
     ref: CardRef,
-    head: CardHead,
-    values: Mapping[SlotFile, Cents],
+    reading: Reading,
     decision: Decision,
     entitlement: Entitlement,
-    plan: DebitPlan,
+    plan: CardPlan,
     tmi: bytes,
     stall: StallFacts,
     merchant_version: int,
 ) -> Map:
     """Body of a payment before the card's proof."""
+    return {
+        **_transaction(ref, reading, plan, tmi),
+        Pay.DEBITS: _amounts(plan.debits),
+        Pay.ENTITLEMENT: [entitlement.epoch, entitlement.seq],
+        Pay.LINES: [_line(line) for line in decision.lines],
+        Pay.REST: int(decision.rest),
+        Pay.CAMPAIGN: "none",
+        Pay.MERCHANT_VERSION: merchant_version,
+        Pay.LISTS_AGE_DAYS: stall.lists_age_days,
+        Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
+        Pay.SLIPS_COUNTED: [[int(slip.station), slip.seq] for slip in decision.slips],
+    }
+
+
+def intended_void(
+    ref: CardRef,
+    reading: Reading,
+    record: LogRecord,
+    entitlement: Entitlement | None,
+    plan: CardPlan,
+    tmi: bytes,
+    payment: PastPayment,
+) -> Map:
+    """Body of a void before the card's proof; ``record`` is its log record."""
+    return {
+        **_transaction(ref, reading, plan, tmi),
+        Pay.DEBITS: _amounts(record.debits),
+        Pay.ENTITLEMENT: [0, 0] if entitlement is None else [entitlement.epoch, entitlement.seq],
+        Pay.PAYMENT_SEQ: payment.seq,
+        Pay.PAYMENT_TMC: decode_log_record(payment.log_record).tmc,
+    }
+
+
+def proven(intended: Map, proof: CommitProof) -> Map:
+    """Body of a PAYMENT or VOID: what was intended, and the card's proof of it."""
+    return {**intended, Pay.TMC: proof.tmc, Pay.TMV: proof.tmv}
+
+
+def seen(card: CardId, head: CardHead, values: Mapping[SlotFile, Cents], alarm: Alarm) -> Map:
+    """Body of a CARD_SEEN: nothing was changed; what was read travels along."""
+    return {
+        Seen.VERSION: BODY_VERSION,
+        Seen.CARD: card,
+        Seen.TMC_READ: head.tmc,
+        Seen.TMV_READ: head.tmv,
+        Seen.LOGS: list(head.logs),
+        Seen.VALUES: _pairs(values),
+        Seen.SLIPS: _slips(head),
+        Seen.ALARM: alarm.value,
+    }
+
+
+def _transaction(ref: CardRef, reading: Reading, plan: CardPlan, tmi: bytes) -> Map:
+    head = reading.head
     return {
         Pay.VERSION: BODY_VERSION,
         Pay.CARD: ref.card,
@@ -36,22 +92,9 @@ def intended_payment(
         Pay.TMV_BEFORE: head.tmv,
         Pay.NEWEST_LOG: head.logs[0] if head.logs else None,
         Pay.OWN_LOG: plan.log_record,
-        Pay.VALUES: _pairs(values),
-        Pay.DEBITS: [[int(debit.file), int(debit.amount)] for debit in plan.debits],
-        Pay.ENTITLEMENT: [entitlement.epoch, entitlement.seq],
+        Pay.VALUES: _pairs(reading.values),
         Pay.ENTITLEMENT_WRITTEN: plan.entitlement is not None,
-        Pay.LINES: [_line(line) for line in decision.lines],
-        Pay.REST: int(decision.rest),
-        Pay.CAMPAIGN: "none",
-        Pay.MERCHANT_VERSION: merchant_version,
-        Pay.LISTS_AGE_DAYS: stall.lists_age_days,
-        Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
     }
-
-
-def proven_payment(intended: Map, proof: CommitProof) -> Map:
-    """Body of a PAYMENT: what was intended, and the card's proof of it."""
-    return {**intended, Pay.TMC: proof.tmc, Pay.TMV: proof.tmv}
 
 
 def resolution(doubt: Doubt, outcome: Outcome, head: CardHead) -> Map:
@@ -65,6 +108,8 @@ def resolution(doubt: Doubt, outcome: Outcome, head: CardHead) -> Map:
         Resolve.TMV_READ: head.tmv,
         Resolve.LOGS: list(head.logs),
         Resolve.AMOUNT: int(doubt.amount),
+        Resolve.SLIPS: _slips(head),
+        Resolve.IS_VOID: int(doubt.is_void),
     }
 
 
@@ -87,6 +132,7 @@ def refusal(
         Refuse.TMV_READ: head.tmv if head else None,
         Refuse.NEWEST_LOG: head.logs[0] if head and head.logs else None,
         Refuse.VALUES: _pairs(values or {}),
+        Refuse.SLIPS: _slips(head) if head else [],
     }
 
 
@@ -94,6 +140,14 @@ def _line(decided: LineDecision) -> list[Value]:
     line = decided.line
     reason = decided.reason.value if decided.reason else 0
     return [line.family, int(line.amount), int(line.family_typed), int(decided.paid), reason]
+
+
+def _amounts(parts: Iterable[Debit]) -> list[Value]:
+    return [[int(part.file), int(part.amount)] for part in parts]
+
+
+def _slips(head: CardHead) -> list[Value]:
+    return [head.slips[place] for place in sorted(head.slips)]
 
 
 def _pairs(values: Mapping[SlotFile, Cents]) -> list[Value]:

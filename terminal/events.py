@@ -44,6 +44,14 @@ class AskBalance:
 
 
 @dataclass(frozen=True, slots=True)
+class AskVoid:
+    """The cashier wishes to undo a payment: the newest, or the one of journal number ``seq``."""
+
+    sale: int
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CardPresented:
     """A card was laid into a field."""
 
@@ -94,6 +102,7 @@ Inward = (
     | Accept
     | Back
     | AskBalance
+    | AskVoid
     | CardPresented
     | CardRemoved
     | CardsClash
@@ -202,24 +211,30 @@ class PutSameBack:
 
     sale: int
     amount: Cents
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InVerification:
-    """« Paiement en vérification »: the holder has gone. *Entrée* = seen. ``is_guaranteed`` within the cap. Cents."""
+    """« Paiement en vérification »: the holder has gone. *Entrée* = seen. ``is_guaranteed`` within the cap. Cents.
+
+    Of a void (``is_void``): the payment stands until the card or the centre says otherwise.
+    """
 
     sale: int
     amount: Cents
     is_guaranteed: bool
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtSolved:
-    """An earlier doubt of this terminal ended with this tap: cents, when it was, and how."""
+    """An earlier doubt of this terminal ended with this tap: cents, when it was, how, and whether it was a void."""
 
     amount: Cents
     at: datetime
     outcome: Outcome
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +260,48 @@ class Balance:
     sale: int
     available: Cents
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresentToVoid:
+    """« Annuler 12,50 € de 10 h 42 ? Présentez la carte ». Cents; when it was paid; its number in the journal.
+
+    ``is_other_card``: a card was laid down that did not make this payment.
+    """
+
+    sale: int
+    amount: Cents
+    at: datetime
+    seq: int
+    is_other_card: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """« ANNULÉ »: exists only with the journal's receipt in hand. Cents given back to the card."""
+
+    sale: int
+    amount: Cents
+    receipt: Durable
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.receipt, Durable), "ANNULÉ is shown for durable records only"
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToVoid:
+    """No payment that can still be undone (none, undone already, or before the last closing)."""
+
+    sale: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotVoided:
+    """Nothing was undone: ``reason`` says why this card cannot be given anything back now. Cents."""
+
+    sale: int
+    amount: Cents
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,12 +334,16 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class LastOutcome:
-    """After a restart: the last outcome the cashier may not have seen; *Entrée* = seen. Cents."""
+    """After a restart: the last outcome the cashier may not have seen; *Entrée* = seen. Cents.
+
+    ``is_void``: it is about a payment undone, not about one made.
+    """
 
     seq: int
     type: RecordType
     amount: Cents
     at: datetime
+    is_void: bool = False
 
 
 Outward = (
@@ -301,6 +362,10 @@ Outward = (
     | AlreadyPaid
     | OneCardOnly
     | Balance
+    | PresentToVoid
+    | Voided
+    | NothingToVoid
+    | NotVoided
     | UpdateNeeded
     | ReaderAway
     | ReaderIsBack
@@ -308,7 +373,18 @@ Outward = (
     | LastOutcome
 )
 
-FINAL = (Paid, PaysNothing, NotHere, HolderMayCall, InVerification, Balance, Stopped)
+FINAL = (
+    Paid,
+    PaysNothing,
+    NotHere,
+    HolderMayCall,
+    InVerification,
+    Balance,
+    Voided,
+    NothingToVoid,
+    NotVoided,
+    Stopped,
+)
 """Events after which nothing more is said about a sale."""
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from domain.identity import CardId, Uid
+from domain.identity import CardId, Station, Uid
 from domain.rule_set import Merchant, RuleSet
 from sync.card_format import SignedEntitlement, decode_entitlement
 from sync.crypto import PublicKey
+from sync.signed_lists import SlipKey, key_for
 from terminal.ports import CardRef, ListsState
 
 
@@ -25,6 +26,7 @@ class FixedLists:
         entitlements: by card, verified.
         hot_list: cards to refuse.
         signed_at: when the lists were signed, aware UTC.
+        slip_keys: device keys of the terminals by station.
     """
 
     rule_set: RuleSet
@@ -35,6 +37,7 @@ class FixedLists:
     signed_at: datetime
     entitlements: Mapping[CardId, SignedEntitlement] = field(default_factory=dict)
     hot_list: frozenset[CardId] = frozenset()
+    slip_keys: Mapping[Station, SlipKey] = field(default_factory=dict)
 
     def rules(self) -> RuleSet:
         """The rule set in force."""
@@ -63,6 +66,10 @@ class FixedLists:
     def is_on_hot_list(self, card: CardId) -> bool:
         """Whether the card is to be refused."""
         return card in self.hot_list
+
+    def slip_key(self, station: Station, seq: int) -> PublicKey | None:
+        """Key of the terminal that signs as that station."""
+        return key_for(self.slip_keys.get(station), seq)
 
     def key(self, card: CardId) -> bytes | None:
         """The card's key (ports.CardKeys)."""

@@ -4,6 +4,7 @@ One request a line, as UTF-8 JSON; ``id`` is a whole number of the caller's choi
 
     {"id": 1, "sale": {"lines": [{"family": "vegetables", "amount_cents": 1250}]}}
     {"id": 2, "balance": {}}
+    {"id": 3, "void": {}}         the newest payment; {"seq": 41} names another by its number in the journal
     {"id": 1, "confirm": {}}      Entrée: agreed, once more, seen
     {"id": 1, "cancel": {}}       − : back
 
@@ -56,10 +57,15 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
 
+class _Void(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    seq: int | None = None
+
+
 class _Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     id: int
     sale: _Sale | None = None
     balance: _Nothing | None = None
+    void: _Void | None = None
     confirm: _Nothing | None = None
     cancel: _Nothing | None = None
 
@@ -100,14 +106,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _event(request: _Request) -> say.Inward:
-    asked = [name for name in ("sale", "balance", "confirm", "cancel") if getattr(request, name) is not None]
+    asked = [name for name in ("sale", "balance", "void", "confirm", "cancel") if getattr(request, name) is not None]
     if len(asked) != 1:
-        raise ValueError("exactly one of sale, balance, confirm, cancel is wanted")
+        raise ValueError("exactly one of sale, balance, void, confirm, cancel is wanted")
     if request.sale is not None:
         return say.Sell(request.id, _basket(request.sale))
     if request.balance is not None:
         return say.AskBalance(request.id)
+    if request.void is not None:
+        return say.AskVoid(request.id, _number(request.void.seq))
     return say.Accept() if request.confirm is not None else say.Back()
+
+
+def _number(seq: int | None) -> int | None:
+    if seq is not None and not 0 < seq < 2**24:
+        raise ValueError("seq must be the number of a payment in the journal")
+    return seq
 
 
 def _basket(sale: _Sale) -> Basket:
@@ -172,14 +186,30 @@ def _named(event: say.Outward) -> tuple[str, Fields]:
             return "not_paid", {"rest_cents": rest, "reason": _reason(reason), "phone": phone}
         case say.PutBack():
             return "put_back", {}
-        case say.PutSameBack(amount=amount):
-            return "doubt", {"amount_cents": amount}
-        case say.InVerification(amount=amount, is_guaranteed=guaranteed):
-            return "doubt", {"amount_cents": amount, "is_guaranteed": guaranteed}
-        case say.DoubtSolved(amount=amount, at=at, outcome=outcome):
-            return "doubt_solved", {"amount_cents": amount, "at": _time(at), "outcome": outcome.name.lower()}
+        case say.PutSameBack(amount=amount, is_void=is_void):
+            return "doubt", {"amount_cents": amount, "is_void": is_void}
+        case say.InVerification(amount=amount, is_guaranteed=guaranteed, is_void=is_void):
+            return "doubt", {"amount_cents": amount, "is_guaranteed": guaranteed, "is_void": is_void}
+        case say.DoubtSolved(amount=amount, at=at, outcome=outcome, is_void=is_void):
+            solved = outcome.name.lower()
+            return "doubt_solved", {"amount_cents": amount, "at": _time(at), "outcome": solved, "is_void": is_void}
+        case say.PresentToVoid() | say.Voided() | say.NothingToVoid() | say.NotVoided():
+            return _named_void(event)
         case _:
             return _named_state(event)
+
+
+def _named_void(event: say.PresentToVoid | say.Voided | say.NothingToVoid | say.NotVoided) -> tuple[str, Fields]:
+    match event:
+        case say.PresentToVoid(amount=amount, at=at, seq=seq, is_other_card=is_other):
+            fields = {"amount_cents": amount, "at": _time(at), "seq": seq, "is_other_card": is_other}
+            return "present_to_void", fields
+        case say.Voided(amount=amount, receipt=receipt):
+            return "voided", {"amount_cents": amount, "seq": receipt.seq}
+        case say.NothingToVoid():
+            return "nothing_to_void", {}
+        case say.NotVoided(amount=amount, reason=reason):
+            return "not_voided", {"amount_cents": amount, "reason": _reason(reason)}
 
 
 def _named_state(event: say.Outward) -> tuple[str, Fields]:
@@ -198,8 +228,9 @@ def _named_state(event: say.Outward) -> tuple[str, Fields]:
             return "reader_is_back", {}
         case say.Stopped(code=code, sentence=sentence, phone=phone):
             return "stopped", {"code": code, "sentence": sentence, "phone": phone}
-        case say.LastOutcome(seq=seq, type=kind, amount=amount, at=at):
-            return "last_outcome?", {"seq": seq, "type": kind.name.lower(), "amount_cents": amount, "at": _time(at)}
+        case say.LastOutcome(seq=seq, type=kind, amount=amount, at=at, is_void=is_void):
+            fields = {"seq": seq, "type": kind.name.lower(), "amount_cents": amount, "at": _time(at)}
+            return "last_outcome?", {**fields, "is_void": is_void}
     raise AssertionError(f"{type(event).__name__} has no name")
 
 

@@ -19,6 +19,7 @@ from domain.money import ZERO, Cents
 from domain.rule_set import Merchant, RuleSet
 from sync.card_format import SignedEntitlement
 from sync.cbor import Map
+from sync.crypto import PublicKey
 from sync.record import RecordType
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -94,25 +95,33 @@ class CardHead:
         tmc, tmv: counter and proof (8 B) of the card's newest transaction; 0 and zeros before the first.
         logs: log records of 32 B, newest first: one, or up to eight when all were asked for.
         entitlement: the 233 B of its place, zeros when none was ever written.
-        slips: the bytes of the slip places in use, in order.
+        slips: the 96 B of each slip place in use, by place (0 or 1).
     """
 
     tmc: int
     tmv: bytes
     logs: tuple[bytes, ...]
     entitlement: bytes
-    slips: tuple[bytes, ...] = ()
+    slips: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class DebitPlan:
-    """What one card transaction writes: debits in file order, the log record (32 B), and a newer entitlement (233
-    B) or none.
+class CardPlan:
+    """What one card transaction writes.
+
+    Attributes:
+        debits: of a payment, in file order; none for a void.
+        log_record: 32 B.
+        entitlement: a newer one (233 B), or ``None``.
+        slip: place (0 or 1) and 96 B of the slip of a void, or ``None``.
+        freed: slip places whose void the entitlement in force knows; given free whenever byte 0 is written anyway.
     """
 
     debits: tuple[Debit, ...]
     log_record: bytes
     entitlement: bytes | None = None
+    slip: tuple[int, bytes] | None = None
+    freed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +146,12 @@ class PurseCard(Protocol):
         """Cents in the value files asked for, read in file order."""
         ...
 
-    def foretell(self, plan: DebitPlan) -> bytes:
+    def foretell(self, plan: CardPlan) -> bytes:
         """The TMI this transaction will have when ``plan`` is staged and committed; sends nothing."""
         ...
 
-    def stage(self, plan: DebitPlan) -> None:
-        """Entitlement, debits, log record; nothing takes effect yet."""
+    def stage(self, plan: CardPlan) -> None:
+        """Slip, entitlement, debits, log record; nothing takes effect yet."""
         ...
 
     def commit(self) -> CommitProof:
@@ -201,11 +210,17 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a record changes in the terminal's totals: cents (signed) paid by a card on a day (rule set's time zone)."""
+    """What a record changes in the terminal's totals: cents paid by a card on a day (rule set's time zone).
+
+    Attributes:
+        amount: above zero for a payment, below for a void.
+        voids: number of the payment undone, of a void.
+    """
 
     card: CardId
     amount: Cents
     day: date
+    voids: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,16 +240,14 @@ class Intent:
     """What is about to be committed on a card; durable before Commit. ``seq`` is head + 1.
 
     Attributes:
-        card, amount, day: of the payment.
+        effect: what it will change in the totals.
         log_record: the whole 32 B record as it will stand on the card.
-        body: body of the PAYMENT record without proof (Pay.TMC and Pay.TMV missing), TMI included.
+        body: body of the PAYMENT or VOID record without proof (Pay.TMC and Pay.TMV missing), TMI included.
         stamp: when and under which versions it was decided.
     """
 
     seq: int
-    card: CardId
-    amount: Cents
-    day: date
+    effect: Effect
     log_record: bytes
     body: Map
     stamp: Stamp
@@ -259,15 +272,28 @@ class Pending(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A payment whose outcome is unknown: the IN_DOUBT record's seq and what it says."""
+    """A payment or void whose outcome is unknown: the IN_DOUBT record's seq and what it says."""
 
     seq: int
-    card: CardId
-    amount: Cents
-    day: date
+    effect: Effect
     log_record: bytes
     body: Map
     stamp_wall: datetime
+
+    @property
+    def card(self) -> CardId:
+        """The card it is about."""
+        return self.effect.card
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it undoes a payment."""
+        return self.effect.voids is not None
+
+    @property
+    def amount(self) -> Cents:
+        """Cents paid or given back, above zero."""
+        return Cents(abs(self.effect.amount))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +322,26 @@ class LastPayment:
     seq: int
     amount: Cents
     at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class PastPayment:
+    """A payment of this terminal that can still be undone.
+
+    Attributes:
+        seq: of its intent, as its log record says.
+        day: of the totals it counts in.
+        log_record: as it stands on the card, 32 B.
+        tmi: what its proof is over.
+    """
+
+    seq: int
+    card: CardId
+    amount: Cents
+    day: date
+    at: datetime
+    log_record: bytes
+    tmi: bytes = field(repr=False)
 
 
 class Journal(Protocol):
@@ -333,7 +379,13 @@ class Journal(Protocol):
         """Cents of the payments the centre has not acknowledged yet, doubts counted as paid."""
         ...
 
-    def last_payment(self, card: CardId) -> LastPayment | None: ...
+    def last_payment(self, card: CardId) -> LastPayment | None:
+        """The newest payment of a card here that was not voided."""
+        ...
+
+    def voidable(self, seq: int | None = None) -> PastPayment | None:
+        """The newest payment since the last closing that is not voided (nor perhaps voided), or the one of that seq."""
+        ...
 
     def last_unseen(self) -> SeenState | None: ...
 
@@ -435,6 +487,10 @@ class Lists(Protocol):
         ...
 
     def is_on_hot_list(self, card: CardId) -> bool: ...
+
+    def slip_key(self, station: Station, seq: int) -> PublicKey | None:
+        """Key of the terminal that signs as ``station``; ``None`` for one not known, or revoked before ``seq``."""
+        ...
 
 
 class CardKeys(Protocol):

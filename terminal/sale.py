@@ -10,26 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from domain.decision import Announcement, announce, day_total_by_age
+from domain.decision import Announcement, announce, day_total_by_age, left_in_slots
 from domain.identity import CardId
 from domain.money import ZERO, Cents, total
-from domain.purse import open_slots
+from domain.purse import Counters, open_slots
 from domain.reason import Reason
+from domain.slip import accepted_slips
 from sync.record import Outcome, Pay, RecordType, Resolve
 from terminal import events as say
 from terminal.errors import (
     CardFault,
     CardMisbehaves,
     JournalFault,
+    KeysAsleep,
     NotOurCard,
     ReaderFault,
     ReaderStuck,
     TooManyCards,
     WrongKey,
 )
-from terminal.ports import Draft, Presence, SeenState, Signal
+from terminal.ports import Draft, Durable, Presence, SeenState, Signal
 from terminal.standing import (
     AwaitingCard,
+    AwaitingVoid,
     BalanceAsked,
     Halted,
     Idle,
@@ -40,26 +43,13 @@ from terminal.standing import (
     ToConfirm,
     TwiceAsked,
     Verifying,
+    VerifyingVoid,
 )
-from terminal.stops import rolled_back, why_stopped
-from terminal.tap import (
-    Debited,
-    Declined,
-    LeftInDoubt,
-    RolledBack,
-    Solved,
-    TapResult,
-    World,
-    WouldPayLess,
-    clocks_now,
-    doubt_from,
-    lists_age_days,
-    look,
-    met,
-    pay,
-    recover,
-    stamp_now,
-)
+from terminal.stops import why_stopped
+from terminal.tap import Debited, Declined, LeftInDoubt, Solved, TapResult, WouldPayLess, look, pay, recover
+from terminal.transaction import doubt_from
+from terminal.void import NotVoided, OtherCard, Voided, VoidInDoubt, VoidResult, void
+from terminal.world import World, clocks_now, lists_age_days, met, stamp_now
 
 SPLIT_STANDS_S: Final = 60
 TWICE_WITHIN_S: Final = 60
@@ -120,6 +110,8 @@ class Till:
                 return self._card_lifted(event.presence)
             case say.CardsClash():
                 return (say.OneCardOnly(self._sale_number()),) if self._sale_number() else ()
+            case say.AskVoid():
+                return self._ask_void(event)
             case say.Accept():
                 return self._accept()
             case say.Back():
@@ -137,7 +129,7 @@ class Till:
     # --- what the cashier asks ---------------------------------------------------------------------------------------
 
     def _sell(self, event: say.Sell) -> Outwards:
-        if isinstance(self._standing, Verifying | ToBeSeen):
+        if isinstance(self._standing, Verifying | VerifyingVoid | ToBeSeen):
             return self._still_standing()
         rules, merchant = self._world.lists.rules(), self._world.lists.merchant()
         sale = Sale(event.sale, event.basket, announce(event.basket, rules, merchant))
@@ -163,6 +155,16 @@ class Till:
         self._standing = BalanceAsked(sale)
         return self._card_laid_down() if self._lying else ()
 
+    def _ask_void(self, event: say.AskVoid) -> Outwards:
+        if not isinstance(self._standing, Idle):
+            return self._still_standing()
+        payment = self._world.journal.voidable(event.seq)
+        if payment is None:
+            return (say.NothingToVoid(event.sale),)
+        self._standing = AwaitingVoid(event.sale, payment)
+        shown = say.PresentToVoid(event.sale, payment.amount, payment.at, payment.seq)
+        return (shown, *self._card_laid_down()) if self._lying else (shown,)
+
     def _accept(self) -> Outwards:
         match self._standing:
             case ToConfirm(sale):
@@ -186,6 +188,9 @@ class Till:
             case Verifying(sale, _, amount, seq):
                 self._standing = ToBeSeen(seq)
                 return (say.InVerification(sale.sale, amount, amount <= GUARANTEED_UP_TO),)
+            case VerifyingVoid(number, payment, seq):
+                self._standing = ToBeSeen(seq)
+                return (say.InVerification(number, payment.amount, is_guaranteed=False, is_void=True),)
             case _:
                 self._standing = Idle()
                 return (say.Ready(),)
@@ -215,6 +220,8 @@ class Till:
                 return ()
             case Verifying() as verifying:
                 return self._verify(presence, verifying)
+            case AwaitingVoid() | VerifyingVoid() as waiting:
+                return self._void(presence, waiting)
             case Halted():
                 return ()
 
@@ -251,6 +258,69 @@ class Till:
             return (*told, *self._paid_after_all(sale, ours))
         self._standing = verifying.offer or AwaitingCard(sale, paid_twice_by=verifying.card)
         return (*told, *self._card_laid_down())
+
+    def _void(self, presence: Presence, waiting: AwaitingVoid | VerifyingVoid) -> Outwards:
+        """Undo the payment; after a void in doubt the card first says whether it was done."""
+        told: Outwards = ()
+        try:
+            with met(self._world, presence) as (contact, ref):
+                if isinstance(ref, Reason):
+                    return self._other_card_to_void(waiting)
+                solved = recover(self._world, contact, ref)
+                told = _told(item for item in solved if item.doubt.effect.voids != waiting.payment.seq)
+                ours = next((item for item in solved if item.doubt.effect.voids == waiting.payment.seq), None)
+                if ours is not None and ours.outcome is Outcome.CONFIRMED:
+                    return (*told, *self._voided(waiting, ours.durable))
+                if isinstance(waiting, VerifyingVoid) and ours is None:
+                    return (*told, *self._void_still_unknown(waiting, ref.card))
+                result = void(self._world, contact, ref, waiting.payment)
+        except (CardFault, ReaderFault) as fault:
+            return (*told, *self._void_interrupted(waiting, fault))
+        return (*told, *self._after_void(waiting, result))
+
+    def _after_void(self, waiting: AwaitingVoid | VerifyingVoid, result: VoidResult) -> Outwards:
+        sale, payment = waiting.sale, waiting.payment
+        match result:
+            case Voided(durable):
+                return self._voided(waiting, durable)
+            case OtherCard():
+                return self._other_card_to_void(waiting)
+            case NotVoided(reason):
+                self._standing = Idle()
+                return (say.NotVoided(sale, payment.amount, reason),)
+            case VoidInDoubt(_, amount, durable):
+                self._standing = VerifyingVoid(sale, payment, durable.seq)
+                self._signal(Signal.ATTENTION)
+                return (say.PutSameBack(sale, amount, is_void=True),)
+
+    def _voided(self, waiting: AwaitingVoid | VerifyingVoid, durable: Durable) -> Outwards:
+        self._standing = Idle()
+        self._signal(Signal.PAID)
+        return (say.Voided(waiting.sale, waiting.payment.amount, durable),)
+
+    def _other_card_to_void(self, waiting: AwaitingVoid | VerifyingVoid) -> Outwards:
+        payment = waiting.payment
+        if isinstance(waiting, VerifyingVoid):
+            return (say.PutSameBack(waiting.sale, payment.amount, is_void=True),)
+        return (say.PresentToVoid(waiting.sale, payment.amount, payment.at, payment.seq, is_other_card=True),)
+
+    def _void_still_unknown(self, waiting: VerifyingVoid, card: CardId) -> Outwards:
+        if card != waiting.payment.card:
+            return self._other_card_to_void(waiting)
+        self._standing = ToBeSeen(waiting.seq)
+        return (say.InVerification(waiting.sale, waiting.payment.amount, is_guaranteed=False, is_void=True),)
+
+    def _void_interrupted(self, waiting: AwaitingVoid | VerifyingVoid, fault: CardFault | ReaderFault) -> Outwards:
+        if isinstance(fault, ReaderFault):
+            return _reader_words(fault)
+        if isinstance(fault, TooManyCards):
+            return (say.OneCardOnly(waiting.sale),)
+        self._signal(Signal.ATTENTION)
+        if isinstance(waiting, VerifyingVoid):
+            return (say.PutSameBack(waiting.sale, waiting.payment.amount, is_void=True),)
+        if isinstance(fault, WrongKey | NotOurCard):
+            return self._other_card_to_void(waiting)
+        return (say.PutBack(waiting.sale),)
 
     def _other_card_while_verifying(self, verifying: Verifying, card: CardId | None) -> Outwards:
         if card == verifying.card:  # its log no longer tells: the centre will
@@ -318,8 +388,6 @@ class Till:
                 self._standing = Verifying(sale, card, amount, durable.seq, offer)
                 self._signal(Signal.ATTENTION)
                 return (say.PutSameBack(sale.sale, amount),)
-            case RolledBack():
-                return self._stop(*rolled_back())
 
     def _offer_split(self, sale: Sale, card: CardId, by_card: Cents, rest: Cents, reason: Reason | None) -> Outwards:
         until = self._world.clock.now().boottime_ns + SPLIT_STANDS_S * 1_000_000_000
@@ -341,6 +409,8 @@ class Till:
                 return self._declined(sale, Reason.NOT_GENUINE)
             case NotOurCard():
                 return self._declined(sale, Reason.CARD_UNKNOWN)
+            case KeysAsleep():
+                return self._declined(sale, Reason.LISTS_TOO_OLD)
             case TooManyCards():
                 return (say.OneCardOnly(sale.sale),)
             case ReaderFault():
@@ -367,13 +437,17 @@ class Till:
                 if isinstance(ref, Reason):
                     return (say.NotHere(sale, ZERO, ref),)
                 seen = look(self._world, contact, ref)
+        except KeysAsleep:
+            return (say.NotHere(sale, ZERO, Reason.LISTS_TOO_OLD),)
         except (CardFault, ReaderFault) as fault:
             return _reader_words(fault) or (say.PutBack(sale),)
         if seen.entitlement is None:
             return (say.Balance(sale, ZERO, None),)
         clocks = clocks_now(self._world)
-        slots = open_slots(seen.entitlement.entitlement, clocks.t_lo, clocks.t_late)
-        available = total(slot.available(seen.values[slot.file]) for slot in slots if slot.file in seen.values)
+        word = seen.entitlement.entitlement
+        slots = open_slots(word, clocks.t_lo, clocks.t_late)
+        slips = accepted_slips(seen.slips.values(), word, seen.head.tmc, clocks.t_lo, clocks.t_late)
+        available = total(left_in_slots(slots, Counters(seen.head.tmc, seen.values), slips).values())
         ends = [slot.end for slot in slots if slot.end is not None]
         return (say.Balance(sale, available, min(ends, default=None)),)
 
@@ -384,12 +458,15 @@ class Till:
         if unseen is None:
             return (say.Ready(),)
         self._standing = ToBeSeen(unseen.seq)
-        return (say.LastOutcome(unseen.seq, unseen.type, _amount_of(unseen), unseen.wall),)
+        is_void = _is_of_a_void(unseen)
+        return (say.LastOutcome(unseen.seq, unseen.type, _amount_of(unseen), unseen.wall, is_void),)
 
     def _still_standing(self) -> Outwards:
         match self._standing:
             case Verifying(sale, _, amount, _):
                 return (say.PutSameBack(sale.sale, amount),)
+            case VerifyingVoid(number, payment, _):
+                return (say.PutSameBack(number, payment.amount, is_void=True),)
             case ToBeSeen():
                 return self._show_unseen()
             case _:
@@ -407,6 +484,8 @@ class Till:
         match self._standing:
             case AwaitingCard(sale) | SplitOffered(sale) | Verifying(sale) | TwiceAsked(sale) | ToConfirm(sale):
                 return sale.sale
+            case AwaitingVoid(number) | VerifyingVoid(number):
+                return number
             case _:
                 return 0
 
@@ -424,7 +503,9 @@ class Till:
 
 
 def _told(solved: Iterable[Solved]) -> Outwards:
-    return tuple(say.DoubtSolved(item.doubt.amount, item.doubt.stamp_wall, item.outcome) for item in solved)
+    return tuple(
+        say.DoubtSolved(item.doubt.amount, item.doubt.stamp_wall, item.outcome, item.doubt.is_void) for item in solved
+    )
 
 
 def _first_reason(announced: Announcement) -> Reason | None:
@@ -445,3 +526,8 @@ def _amount_of(unseen: SeenState) -> Cents:
     debits = body[Pay.DEBITS]
     assert isinstance(debits, list)
     return total(Cents(pair[1]) for pair in debits if isinstance(pair, list) and isinstance(pair[1], int))
+
+
+def _is_of_a_void(unseen: SeenState) -> bool:
+    """Whether an outcome is about a payment undone."""
+    return unseen.type is RecordType.VOID or unseen.body.get(Resolve.IS_VOID) == 1 or Pay.PAYMENT_SEQ in unseen.body

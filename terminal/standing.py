@@ -9,6 +9,7 @@ from domain.decision import Announcement
 from domain.identity import CardId
 from domain.money import Cents
 from terminal.events import Stopped
+from terminal.ports import PastPayment
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,39 @@ class BalanceAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingVoid:
+    """The card that made this payment may be laid down."""
+
+    sale: int
+    payment: PastPayment
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingVoid:
+    """Commit of a void was not answered: the same card is awaited; ``seq`` of the IN_DOUBT record."""
+
+    sale: int
+    payment: PastPayment
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Halted:
     """No card is taken any more until the program is started again."""
 
     stopped: Stopped
 
 
-Standing = Idle | ToConfirm | AwaitingCard | SplitOffered | TwiceAsked | Verifying | ToBeSeen | BalanceAsked | Halted
+Standing = (
+    Idle
+    | ToConfirm
+    | AwaitingCard
+    | SplitOffered
+    | TwiceAsked
+    | Verifying
+    | ToBeSeen
+    | BalanceAsked
+    | AwaitingVoid
+    | VerifyingVoid
+    | Halted
+)

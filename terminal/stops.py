@@ -14,11 +14,6 @@ from terminal.errors import (
 from terminal.text import _
 
 
-def rolled_back() -> tuple[str, str]:
-    """Code and sentence when a card remembers a payment of this terminal that its journal does not."""
-    return "J7", _("La mémoire de cette caisse date d'avant ses derniers paiements. À enrôler à nouveau.")
-
-
 def why_stopped(fault: JournalFault) -> tuple[str, str]:
     """Code and sentence for a fault of the journal."""
     match fault:

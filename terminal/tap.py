@@ -1,7 +1,5 @@
 """One tap: read the card, decide, debit it, and keep the record. Synchronous; the order of the steps is the safety.
 
-    intent durable → Commit on the card → record durable → only then a ``Paid`` exists
-
 A CardFault or ReaderFault raised from here means: certainly nothing was debited by this tap. What may have been debited
 comes back as LeftInDoubt. A JournalFault stops the till; a failed assertion is a bug, and the program stops and
 recovers from its journal.
@@ -9,69 +7,26 @@ recovers from its journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from domain.basket import Basket
 from domain.card_log import LogRecord, LogType, time_to_write
-from domain.decision import CardFacts, Decision, StallFacts, announce, decide, totals_after
-from domain.identity import CardId, SlotFile, Uid
+from domain.decision import Decision, StallFacts, announce, decide, totals_after
+from domain.identity import CardId
 from domain.money import Cents
-from domain.purse import Counters, slots_to_read
 from domain.reason import Reason
-from domain.rule_set import Merchant, RuleSet
-from sync.card_format import (
-    SignedEntitlement,
-    decode_log_record,
-    encode_log_record,
-    encode_reader_id,
-)
-from sync.cbor import Map
-from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from sync.record import Outcome, Pay, RecordType
+from domain.rule_set import RuleSet
+from sync.card_format import encode_log_record, encode_reader_id
+from sync.record import Alarm, Outcome, RecordType
 from terminal import bodies
-from terminal.errors import CardFault, OutcomeUnknown, ReaderFault
-from terminal.ports import (
-    CardContact,
-    CardHead,
-    CardRef,
-    Clock,
-    CommitProof,
-    DebitPlan,
-    Doubt,
-    Draft,
-    Durable,
-    Effect,
-    Intent,
-    Journal,
-    Lists,
-    Presence,
-    PurseCard,
-    Readers,
-    Stamp,
-    TerminalIdentity,
-    TimeKeeper,
-)
+from terminal.ports import CardContact, CardHead, CardPlan, CardRef, Doubt, Draft, Durable, Effect, Intent
+from terminal.reading import Reading, claims_our_future, facts_of, read_card
 from terminal.recovery import outcome_of
-from terminal.two_clocks import TwoClocks, two_clocks
-
-TAP_BUDGET_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Every port one till works with."""
-
-    identity: TerminalIdentity
-    clock: Clock
-    times: TimeKeeper
-    readers: Readers
-    journal: Journal
-    lists: Lists
-    has_working_rtc: bool = True
+from terminal.transaction import InDoubt, transact
+from terminal.two_clocks import TwoClocks
+from terminal.world import World, clocks_now, lists_age_days, stamp_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +62,7 @@ class LeftInDoubt:
     durable: Durable
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
-    """The card remembers a record of this station that the journal does not: its medium was rolled back or cloned."""
-
-
-TapResult = Debited | Declined | WouldPayLess | LeftInDoubt | RolledBack
+TapResult = Debited | Declined | WouldPayLess | LeftInDoubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,56 +72,6 @@ class Solved:
     doubt: Doubt
     outcome: Outcome
     durable: Durable
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """All a tap has read before it decides."""
-
-    head: CardHead
-    newest: LogRecord | None
-    entitlement: SignedEntitlement | None
-    is_newer_than_cards: bool
-    no_entitlement: Reason | None
-    values: Mapping[SlotFile, Cents]
-
-
-def clocks_now(world: World) -> TwoClocks:
-    """The two clocks now."""
-    return two_clocks(world.times.anchor(), world.clock.now(), has_working_rtc=world.has_working_rtc)
-
-
-def stamp_now(world: World, clocks: TwoClocks) -> Stamp:
-    """Time and versions for a record written now."""
-    state = world.lists.state()
-    return Stamp(world.clock.now(), clocks.t_lo, clocks.t_late, state.rules_version, state.hot_list_version)
-
-
-def lists_age_days(world: World, clocks: TwoClocks) -> int:
-    """Whole days since the lists were signed, by the latest time."""
-    return max((clocks.t_late - world.lists.state().signed_at).days, 0)
-
-
-@contextmanager
-def met(world: World, presence: Presence) -> Iterator[tuple[CardContact, CardRef | Reason]]:
-    """The card that lies there, and who it is in the key list (or why it cannot pay here), for one tap.
-
-    Raises:
-        CardFault, ReaderFault: it cannot be reached.
-    """
-    contact = world.readers.connect(presence, world.clock.deadline(TAP_BUDGET_S))
-    try:
-        yield contact, known_card(world, contact.uid)
-    finally:
-        contact.close()
-
-
-def known_card(world: World, uid: Uid) -> CardRef | Reason:
-    """The card of the key list with this chip, or why it cannot pay here."""
-    ref = world.lists.card(uid)
-    if ref is None:
-        return Reason.CARD_UNKNOWN
-    return ref if ref.programme == world.identity.programme else Reason.OTHER_PROGRAMME
 
 
 def recover(world: World, contact: CardContact, ref: CardRef) -> tuple[Solved, ...]:
@@ -189,26 +89,31 @@ def recover(world: World, contact: CardContact, ref: CardRef) -> tuple[Solved, .
     return tuple(_solve(world, doubt, outcome, head) for doubt, outcome in outcomes if outcome is not None)
 
 
-def look(world: World, contact: CardContact, ref: CardRef) -> Reading:
-    """Read a card as a payment would, and debit nothing."""
-    card = contact.authenticate(ref)
-    head = card.open(encode_reader_id(world.identity.station, world.journal.head().seq + 1), all_logs=False)
-    return _read_on(world, card, ref, head, _newest(head))
-
-
 def _solve(world: World, doubt: Doubt, outcome: Outcome, head: CardHead) -> Solved:
-    confirmed = outcome is Outcome.CONFIRMED
     durable = world.journal.append(
         Draft(
             type=RecordType.RESOLUTION,
             body=bodies.resolution(doubt, outcome, head),
             stamp=stamp_now(world, clocks_now(world)),
-            effect=Effect(doubt.card, doubt.amount, doubt.day) if confirmed else None,
+            effect=doubt.effect if outcome is Outcome.CONFIRMED else None,
             resolves=doubt.seq,
             must_be_seen=True,
         )
     )
     return Solved(doubt, outcome, durable)
+
+
+def look(world: World, contact: CardContact, ref: CardRef) -> Reading:
+    """Read a card as a payment would, and debit nothing; what it shows is kept for the centre."""
+    _card, reading = read_card(world, contact, ref)
+    keep_seen(world, ref.card, reading)
+    return reading
+
+
+def keep_seen(world: World, card: CardId, reading: Reading, alarm: Alarm = Alarm.NONE) -> None:
+    """A CARD_SEEN record: the card is a courier of its proof, its newest log record and its slips."""
+    body = bodies.seen(card, reading.head, reading.values, alarm)
+    world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp_now(world, clocks_now(world))))
 
 
 def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accepted: Cents | None = None) -> TapResult:
@@ -221,130 +126,45 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accept
         CardFault, ReaderFault: certainly nothing was debited.
         JournalFault: the till must stop; if the card was debited, the intent is durable and the next start ends it.
     """
-    card = contact.authenticate(ref)
-    seq = world.journal.head().seq + 1
-    head = card.open(encode_reader_id(world.identity.station, seq), all_logs=False)
-    newest = _newest(head)
-    if newest is not None and newest.station == world.identity.station and newest.seq >= seq:
-        return RolledBack()
-    reading = _read_on(world, card, ref, head, newest)
+    card, reading = read_card(world, contact, ref)
+    if claims_our_future(world, reading):
+        keep_seen(world, ref.card, reading, Alarm.OUR_FUTURE)
+        return Declined(Reason.NOT_GENUINE, ref.card)
     clocks = clocks_now(world)
     rules, merchant = world.lists.rules(), world.lists.merchant()
-    written_at = time_to_write(clocks.wall, newest, clocks.t_lo, clocks.t_late)
+    written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
     stall = _stall(world, ref, clocks, written_at, rules)
-    decision = _decide(world, ref, reading, basket, rules, merchant, stall)
+    decision = decide(basket, rules, merchant, facts_of(world, ref, reading), stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
     asked = announce(basket, rules, merchant).asked
     if decision.paid != (asked if accepted is None else accepted):
+        keep_seen(world, ref.card, reading)
         return WouldPayLess(ref.card, decision)
     assert reading.entitlement is not None  # without one there is a refusal
-    plan = _plan(world, decision, reading, written_at, seq, rules)
-    body = bodies.intended_payment(
-        ref,
-        head,
-        reading.values,
-        decision,
-        reading.entitlement.entitlement,
-        plan,
-        card.foretell(plan),
-        stall,
-        merchant.version,
-    )
-    day = written_at.astimezone(ZoneInfo(rules.timezone)).date()
-    intent = Intent(seq, ref.card, decision.paid, day, plan.log_record, body, stamp_now(world, clocks))
-    return _debit(world, card, plan, intent, decision)
+    plan = _plan(world, decision, reading, written_at, rules)
+    entitlement, tmi = reading.entitlement.entitlement, card.foretell(plan)
+    body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, merchant.version)
+    effect = Effect(ref.card, decision.paid, day_of(written_at, rules))
+    intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
+    match transact(world, card, plan, intent, RecordType.PAYMENT):
+        case InDoubt(durable):
+            return LeftInDoubt(ref.card, decision.paid, durable)
+        case done:
+            return Debited(decision, done.durable)
 
 
-def _debit(world: World, card: PurseCard, plan: DebitPlan, intent: Intent, decision: Decision) -> TapResult:
-    pending = world.journal.open_intent(intent)
-    try:
-        card.stage(plan)
-    except (CardFault, ReaderFault):
-        pending.wait()
-        world.journal.drop_intent()
-        raise
-    pending.wait()
-    try:
-        proof = card.commit()
-    except (OutcomeUnknown, CardFault, ReaderFault):
-        return _keep_doubt(world, intent)
-    if not _is_as_foretold(proof, intent.body):
-        return _keep_doubt(world, intent)
-    durable = world.journal.append(
-        Draft(
-            type=RecordType.PAYMENT,
-            body=bodies.proven_payment(intent.body, proof),
-            stamp=intent.stamp,
-            effect=Effect(intent.card, intent.amount, intent.day),
-            must_be_seen=True,
-        ),
-        closes_intent=True,
-    )
-    return Debited(decision, durable)
-
-
-def _is_as_foretold(proof: CommitProof, intended: Map) -> bool:
-    return (proof.tmc, proof.tmi) == (intended[Pay.TMC_EXPECTED], intended[Pay.TMI])
-
-
-def _keep_doubt(world: World, intent: Intent) -> LeftInDoubt:
-    return LeftInDoubt(intent.card, intent.amount, doubt_from(world, intent))
-
-
-def doubt_from(world: World, intent: Intent) -> Durable:
-    """The IN_DOUBT record that takes the intent's number; nothing else may be appended before it."""
-    return world.journal.append(
-        Draft(RecordType.IN_DOUBT, intent.body, stamp_now(world, clocks_now(world)), must_be_seen=True),
-        closes_intent=True,
-    )
-
-
-def _newest(head: CardHead) -> LogRecord | None:
-    try:
-        return decode_log_record(head.logs[0]) if head.logs else None
-    except FormatError:
-        return None
-
-
-def _read_on(world: World, card: PurseCard, ref: CardRef, head: CardHead, newest: LogRecord | None) -> Reading:
-    from_card, why_not = _cards_entitlement(world, ref, head)
-    cached = world.lists.entitlement(ref.card)
-    best = max(
-        (item for item in (from_card, cached) if item is not None),
-        key=lambda item: item.entitlement.number,
-        default=None,
-    )
-    values: Mapping[SlotFile, Cents] = {}
-    if best is not None:
-        world.times.raise_t_lo(best.entitlement.issued_at)
-        clocks = clocks_now(world)
-        values = card.values(slots_to_read(best.entitlement, clocks.t_lo, clocks.t_late))
-    is_newer = best is not None and (from_card is None or best.entitlement.number > from_card.entitlement.number)
-    return Reading(head, newest, best, is_newer, why_not, values)
-
-
-def _cards_entitlement(world: World, ref: CardRef, head: CardHead) -> tuple[SignedEntitlement | None, Reason | None]:
-    try:
-        signed = world.lists.read_entitlement(head.entitlement, ref.uid)
-    except UnknownVersion:
-        return None, Reason.ENTITLEMENT_VERSION_UNKNOWN
-    except BadSignature:
-        return None, Reason.ENTITLEMENT_UNREADABLE
-    except Malformed:
-        return None, Reason.ENTITLEMENT_UNREADABLE if any(head.entitlement) else Reason.ENTITLEMENT_MISSING
-    if signed.entitlement.card != ref.card:
-        return None, Reason.ENTITLEMENT_UNREADABLE
-    return signed, None
+def day_of(instant: datetime, rules: RuleSet) -> date:
+    """The day of the programme's time zone an instant lies in."""
+    return instant.astimezone(ZoneInfo(rules.timezone)).date()
 
 
 def _stall(world: World, ref: CardRef, clocks: TwoClocks, written_at: datetime, rules: RuleSet) -> StallFacts:
-    day = written_at.astimezone(ZoneInfo(rules.timezone)).date()
     return StallFacts(
         t_lo=clocks.t_lo,
         t_late=clocks.t_late,
         lists_age_days=lists_age_days(world, clocks),
-        paid_here_today=world.journal.paid_on(ref.card, day),
+        paid_here_today=world.journal.paid_on(ref.card, day_of(written_at, rules)),
         terminal_left=_terminal_left(world),
     )
 
@@ -355,37 +175,13 @@ def _terminal_left(world: World) -> Cents | None:
     return None if cap is None else cap - world.journal.unreported()
 
 
-def _decide(
-    world: World,
-    ref: CardRef,
-    reading: Reading,
-    basket: Basket,
-    rules: RuleSet,
-    merchant: Merchant,
-    stall: StallFacts,
-) -> Decision:
-    facts = CardFacts(
-        card=ref.card,
-        expires_at=ref.expires_at,
-        is_on_hot_list=world.lists.is_on_hot_list(ref.card),
-        entitlement=reading.entitlement.entitlement if reading.entitlement else None,
-        counters=Counters(reading.head.tmc, reading.values),
-        newest=reading.newest,
-        is_in_doubt=bool(world.journal.doubts(ref.card)),
-        no_entitlement=reading.no_entitlement or Reason.ENTITLEMENT_MISSING,
-    )
-    return decide(basket, rules, merchant, facts, stall)
-
-
-def _plan(
-    world: World, decision: Decision, reading: Reading, written_at: datetime, seq: int, rules: RuleSet
-) -> DebitPlan:
+def _plan(world: World, decision: Decision, reading: Reading, written_at: datetime, rules: RuleSet) -> CardPlan:
     assert reading.entitlement is not None
     totals = totals_after(decision)
     record = LogRecord(
         type=LogType.PAYMENT,
         station=world.identity.station,
-        seq=seq,
+        seq=reading.seq,
         tmc=reading.head.tmc + 1,
         minutes_at=written_at,
         rules_version=rules.version,
@@ -395,7 +191,7 @@ def _plan(
         day_total=totals.day_total,
     )
     newer = reading.entitlement.padded if reading.is_newer_than_cards else None
-    return DebitPlan(decision.debits, encode_log_record(record), newer)
+    return CardPlan(decision.debits, encode_log_record(record), newer, freed=reading.freed)
 
 
 def _decline(

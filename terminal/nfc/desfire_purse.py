@@ -11,21 +11,19 @@ from typing import Final
 
 from domain.identity import SlotFile
 from domain.money import Cents
-from sync.card_format import ENTITLEMENT_PLACE_B, LOG_RECORD_SIZE_B, READER_ID_SIZE_B
+from sync.card_format import ENTITLEMENT_PLACE_B, LOG_RECORD_SIZE_B, READER_ID_SIZE_B, SLIP_PLACES, SLIP_SIZE_B
 from terminal.errors import CardFault, CardMisbehaves, OutcomeUnknown, ReaderFault
 from terminal.nfc import tmi
 from terminal.nfc.apdu import ISO_DEP, CardRefuses, Ins, Profile, Status
 from terminal.nfc.channel import Channel, Mode
 from terminal.nfc.tmi import little
-from terminal.ports import CardHead, CommitProof, DebitPlan
+from terminal.ports import CardHead, CardPlan, CommitProof
 
 TMAC_FILE, LOG_FILE, ENTITLEMENT_FILE, CARD_INFO_FILE = 0x0F, 0x10, 0x11, 0x12
 LOG_RECORDS_USABLE: Final = 8
 ENTITLEMENT_FILE_B: Final = 426
 SLIPS_OFFSET: Final = 1 + ENTITLEMENT_PLACE_B
-SLIP_SIZE_B: Final = 96
 _MOST_RECORDS_A_READ: Final = 4  # eight in full mode do not fit one answer
-_SLIP_PLACES: Final = 2
 _VALUE_B, _TMC_B, _TMV_B = 4, 4, 8
 _WITH_PROOF: Final = b"\x01"
 _NOTHING_DONE: Final = frozenset(
@@ -78,18 +76,18 @@ class DesfirePurse:
         """Cents in the value files asked for, read in file order."""
         return {file: self._value(file) for file in sorted(files)}
 
-    def foretell(self, plan: DebitPlan) -> bytes:
+    def foretell(self, plan: CardPlan) -> bytes:
         """The TMI this transaction will have when ``plan`` is staged and committed; sends nothing."""
-        self._foretold = self._tmi + b"".join(self._items(plan))
+        self._foretold = self._tmi + self._items(plan)
         return self._foretold
 
-    def stage(self, plan: DebitPlan) -> None:
-        """Entitlement, debits, log record; nothing takes effect yet."""
-        if plan.entitlement is not None:
-            self._write_place(plan.entitlement)
+    def stage(self, plan: CardPlan) -> None:
+        """Slip, entitlement, debits, log record; nothing takes effect yet."""
+        for offset, content in self._entitlement_writes(plan):
+            self._write(self._profile.write_data, ENTITLEMENT_FILE, offset, content)
         for debit in plan.debits:
             self._debit(debit.file, debit.amount)
-        self._write_record(plan.log_record)
+        self._write(self._profile.write_record, LOG_FILE, 0, plan.log_record)
 
     def commit(self) -> CommitProof:
         """Make it so.
@@ -147,12 +145,12 @@ class DesfirePurse:
         oldest_first = [content[at : at + LOG_RECORD_SIZE_B] for at in range(0, size_b, LOG_RECORD_SIZE_B)]
         return tuple(reversed(oldest_first))
 
-    def _slips(self) -> tuple[bytes, ...]:
+    def _slips(self) -> Mapping[int, bytes]:
         if self._places_in_use == 0:
-            return ()
-        places = self._read_counted(ENTITLEMENT_FILE, SLIPS_OFFSET, _SLIP_PLACES * SLIP_SIZE_B)
-        in_use = [place for place in range(_SLIP_PLACES) if self._places_in_use >> place & 1]
-        return tuple(places[place * SLIP_SIZE_B : (place + 1) * SLIP_SIZE_B] for place in in_use)
+            return {}
+        places = self._read_counted(ENTITLEMENT_FILE, SLIPS_OFFSET, SLIP_PLACES * SLIP_SIZE_B)
+        in_use = [place for place in range(SLIP_PLACES) if self._places_in_use >> place & 1]
+        return {place: places[place * SLIP_SIZE_B : (place + 1) * SLIP_SIZE_B] for place in in_use}
 
     def _value(self, file: SlotFile) -> Cents:
         answer = self._channel.send(Ins.GET_VALUE, bytes([file]), answer_b=_VALUE_B)
@@ -162,31 +160,39 @@ class DesfirePurse:
         self._tmi += tmi.value_item(Ins.GET_VALUE, file, value)
         return Cents(value)
 
-    def _items(self, plan: DebitPlan) -> list[bytes]:
+    def _items(self, plan: CardPlan) -> bytes:
+        assert len(plan.log_record) == LOG_RECORD_SIZE_B
         profile = self._profile
-        debits = [tmi.value_item(Ins.DEBIT, debit.file, debit.amount) for debit in plan.debits]
-        record = tmi.file_item(profile.write_record, LOG_FILE, 0, plan.log_record)
-        if plan.entitlement is None:
-            return [*debits, record]
-        place = tmi.file_item(profile.write_data, ENTITLEMENT_FILE, 0, self._place(plan.entitlement))
-        return [place, *debits, record]
+        items = [
+            tmi.file_item(profile.write_data, ENTITLEMENT_FILE, offset, content)
+            for offset, content in self._entitlement_writes(plan)
+        ]
+        items += [tmi.value_item(Ins.DEBIT, debit.file, debit.amount) for debit in plan.debits]
+        return b"".join((*items, tmi.file_item(profile.write_record, LOG_FILE, 0, plan.log_record)))
 
-    def _place(self, entitlement: bytes) -> bytes:
-        assert len(entitlement) == ENTITLEMENT_PLACE_B
-        return bytes([self._places_in_use]) + entitlement
+    def _entitlement_writes(self, plan: CardPlan) -> list[tuple[int, bytes]]:
+        """Offset and content of what is written to the entitlement file: a slip first, then byte 0, alone or in front
+        of a newer entitlement.
+        """
+        places = self._places_in_use & ~sum(1 << place for place in plan.freed)
+        writes = []
+        if plan.slip is not None:
+            place, slip = plan.slip
+            assert len(slip) == SLIP_SIZE_B and 0 <= place < SLIP_PLACES
+            assert not places >> place & 1, "a slip in use is never overwritten"
+            places |= 1 << place
+            writes.append((SLIPS_OFFSET + place * SLIP_SIZE_B, slip))
+        if plan.entitlement is not None:
+            assert len(plan.entitlement) == ENTITLEMENT_PLACE_B
+            writes.append((0, bytes([places]) + plan.entitlement))
+        elif plan.slip is not None:
+            writes.append((0, bytes([places])))
+        return writes
 
-    def _write_place(self, entitlement: bytes) -> None:
-        place = self._place(entitlement)
-        self._write(self._profile.write_data, ENTITLEMENT_FILE, place)
-
-    def _write_record(self, record: bytes) -> None:
-        assert len(record) == LOG_RECORD_SIZE_B
-        self._write(self._profile.write_record, LOG_FILE, record)
-
-    def _write(self, ins: int, file: int, content: bytes) -> None:
-        header = bytes([file]) + little(0, 3) + little(len(content), 3)
+    def _write(self, ins: int, file: int, offset: int, content: bytes) -> None:
+        header = bytes([file]) + little(offset, 3) + little(len(content), 3)
         self._channel.send(ins, header, content)
-        self._tmi += tmi.file_item(ins, file, 0, content)
+        self._tmi += tmi.file_item(ins, file, offset, content)
 
     def _debit(self, file: SlotFile, amount: Cents) -> None:
         self._channel.send(Ins.DEBIT, bytes([file]), little(amount, _VALUE_B))

@@ -14,7 +14,7 @@ from terminal.ports import Draft, Effect, Instant, Intent, Stamp, WallSource
 
 MOST_FACTS_B: Final = 512
 MOST_INTENT_B: Final = 8_192
-_FACTS_VERSION, _INTENT_VERSION = 1, 1
+_FACTS_VERSION, _INTENT_VERSION = 1, 2
 _1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,7 +67,7 @@ def encode_facts(facts: Facts) -> bytes:
         _Fact.T_LO: microseconds(facts.t_lo),
     }
     if facts.effect is not None:
-        fields[_Fact.EFFECT] = [facts.effect.card, int(facts.effect.amount), facts.effect.day.toordinal()]
+        fields[_Fact.EFFECT] = _effect(facts.effect)
     if facts.resolves is not None:
         fields[_Fact.RESOLVES] = facts.resolves
     if facts.must_be_seen:
@@ -85,7 +85,7 @@ def decode_facts(data: bytes) -> Facts:
         type=take_int(fields, _Fact.TYPE),
         at=_instant_of(take_list(fields, _Fact.AT, 4)),
         t_lo=from_microseconds(_whole(fields[_Fact.T_LO])),
-        effect=_effect_of(take_list(fields, _Fact.EFFECT, 3)) if _Fact.EFFECT in fields else None,
+        effect=_effect_of(take_list(fields, _Fact.EFFECT, 4)) if _Fact.EFFECT in fields else None,
         resolves=take_int(fields, _Fact.RESOLVES) if _Fact.RESOLVES in fields else None,
         must_be_seen=fields.get(_Fact.MUST_BE_SEEN) is True,
         acknowledges=take_int(fields, _Fact.ACKNOWLEDGES) if _Fact.ACKNOWLEDGES in fields else None,
@@ -93,7 +93,8 @@ def decode_facts(data: bytes) -> Facts:
 
 
 class _Intended:
-    VERSION, SEQ, CARD, AMOUNT, DAY, LOG_RECORD, BODY, STAMP = range(8)
+    VERSION, SEQ, EFFECT = 0, 1, 2
+    LOG_RECORD, BODY, STAMP = 5, 6, 7
 
 
 def encode_intent(intent: Intent) -> bytes:
@@ -102,9 +103,7 @@ def encode_intent(intent: Intent) -> bytes:
     fields: Map = {
         _Intended.VERSION: _INTENT_VERSION,
         _Intended.SEQ: intent.seq,
-        _Intended.CARD: intent.card,
-        _Intended.AMOUNT: int(intent.amount),
-        _Intended.DAY: intent.day.toordinal(),
+        _Intended.EFFECT: _effect(intent.effect),
         _Intended.LOG_RECORD: intent.log_record,
         _Intended.BODY: intent.body,
         _Intended.STAMP: [
@@ -128,9 +127,7 @@ def decode_intent(data: bytes) -> Intent:
         raise Malformed("a stamp of another length")
     return Intent(
         seq=take_int(fields, _Intended.SEQ),
-        card=CardId(take_bytes(fields, _Intended.CARD, 8)),
-        amount=Cents(take_int(fields, _Intended.AMOUNT)),
-        day=date.fromordinal(take_int(fields, _Intended.DAY)),
+        effect=_effect_of(take_list(fields, _Intended.EFFECT, 4)),
         log_record=take_bytes(fields, _Intended.LOG_RECORD, 32),
         body=take_map(fields, _Intended.BODY),
         stamp=Stamp(
@@ -166,11 +163,19 @@ def _instant_of(values: list[Value]) -> Instant:
     return Instant(boot, boottime_ns, from_microseconds(wall), WallSource(source))
 
 
+def _effect(effect: Effect) -> list[Value]:
+    """[card, cents, day], and for a void the number of the payment it undoes."""
+    values: list[Value] = [effect.card, int(effect.amount), effect.day.toordinal()]
+    return values if effect.voids is None else [*values, effect.voids]
+
+
 def _effect_of(values: list[Value]) -> Effect:
-    card, amount, day = values
-    if not isinstance(card, bytes):
-        raise Malformed("an effect names its card")
-    return Effect(CardId(card), Cents(_whole(amount)), date.fromordinal(_whole(day)))
+    match values:
+        case [bytes() as card, int() as amount, int() as day]:
+            return Effect(CardId(card), Cents(amount), date.fromordinal(day))
+        case [bytes() as card, int() as amount, int() as day, int() as voids]:
+            return Effect(CardId(card), Cents(amount), date.fromordinal(day), voids)
+    raise Malformed("an effect is a card, cents and a day")
 
 
 def _whole(value: Value) -> int:

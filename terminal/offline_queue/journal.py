@@ -35,6 +35,7 @@ from terminal.ports import (
     Head,
     Intent,
     LastPayment,
+    PastPayment,
     SeenState,
     Signer,
     Stamp,
@@ -163,11 +164,28 @@ class OfflineJournal:
 
     def unreported(self) -> Cents:
         """Cents the centre has not acknowledged yet, doubts counted as paid."""
-        return self.waiting[2] + total(doubt.effect.amount for doubt in self._ledger.doubts.values())
+        doubted = [doubt.effect for doubt in self._ledger.doubts.values() if doubt.effect.voids is None]
+        return self.waiting[2] + total(effect.amount for effect in doubted)
 
     def last_payment(self, card: CardId) -> LastPayment | None:
         """The newest payment of a card here; a confirmed doubt bears the time of its tap."""
         return self._ledger.last.get(card)
+
+    def voidable(self, seq: int | None = None) -> PastPayment | None:
+        """The newest payment since the last closing that can still be undone, or the one of that number."""
+        number = self._ledger.voidable(seq)
+        if number is None:
+            return None
+        payment, body = self._ledger.payments[number], self._envelope(number).body
+        return PastPayment(
+            seq=number,
+            card=payment.effect.card,
+            amount=payment.effect.amount,
+            day=payment.effect.day,
+            at=payment.at.wall,
+            log_record=take_bytes(body, Pay.OWN_LOG, LOG_RECORD_SIZE_B),
+            tmi=take_bytes(body, Pay.TMI),
+        )
 
     def last_unseen(self) -> SeenState | None:
         """The newest outcome the cashier must see and has not."""
@@ -289,8 +307,8 @@ class OfflineJournal:
         return durable
 
     def _implied_effect(self, draft: Draft) -> Effect | None:
-        if draft.type in (RecordType.PAYMENT, RecordType.IN_DOUBT) and self._intent is not None:
-            return Effect(self._intent.card, self._intent.amount, self._intent.day)
+        if draft.type in (RecordType.PAYMENT, RecordType.VOID, RecordType.IN_DOUBT) and self._intent is not None:
+            return self._intent.effect
         return None
 
     def _seal(self, draft: Draft, facts: Facts) -> Durable:
@@ -324,9 +342,7 @@ class OfflineJournal:
         body = self._envelope(item.seq).body
         return Doubt(
             seq=item.seq,
-            card=item.effect.card,
-            amount=item.effect.amount,
-            day=item.effect.day,
+            effect=item.effect,
             log_record=take_bytes(body, Pay.OWN_LOG, LOG_RECORD_SIZE_B),
             body=body,
             stamp_wall=item.at.wall,

@@ -27,6 +27,14 @@ class OpenDoubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment that can be voided: what it changed, and when it was."""
+
+    effect: Effect
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A record the centre has not acknowledged: its number, and the cents it moved (``None``: no payment)."""
 
@@ -42,6 +50,7 @@ class Ledger:
         net, absolute: perpetual totals in cents.
         paid: cents per card and day, doubts not counted.
         last: newest payment per card.
+        payments: since the last closing, by the number of their intent, not voided.
         doubts: open ones by seq.
         unseen, unseen_at: seq and time of the newest record that must be seen, or ``None``.
         waiting: not acknowledged by the centre, in order.
@@ -53,6 +62,7 @@ class Ledger:
     absolute: int = 0
     paid: dict[tuple[CardId, date], Cents] = field(default_factory=dict)
     last: dict[CardId, LastPayment] = field(default_factory=dict)
+    payments: dict[int, Payment] = field(default_factory=dict)
     doubts: dict[int, OpenDoubt] = field(default_factory=dict)
     unseen: int | None = None
     unseen_at: Instant | None = None
@@ -67,6 +77,7 @@ class Ledger:
             self._count(seq, counted, facts)
         self._follow_doubt(seq, facts)
         self._follow_outcomes(seq, facts)
+        self._follow_closing(facts)
         if not is_acknowledged:
             self.waiting.append(Waiting(seq, counted.amount if counted else None))
         self.t_lo = facts.t_lo if self.t_lo is None else max(self.t_lo, facts.t_lo)
@@ -88,28 +99,48 @@ class Ledger:
         self.waiting = deque(Waiting(seq, effect.amount if effect else None) for seq, effect in effects)
 
     def paid_on(self, card: CardId, day: date) -> Cents:
-        """Cents a card paid here on a day, doubts counted as paid."""
+        """Cents a card paid here on a day, payments in doubt counted as paid, voids in doubt as not made."""
         doubted = [
             doubt.effect.amount
             for doubt in self.doubts.values()
-            if (doubt.effect.card, doubt.effect.day) == (card, day)
+            if (doubt.effect.card, doubt.effect.day) == (card, day) and doubt.effect.voids is None
         ]
         return self.paid.get((card, day), ZERO) + total(doubted)
+
+    def voidable(self, seq: int | None) -> int | None:
+        """The payment of that number, or the newest, that is neither voided nor perhaps voided; ``None`` for none."""
+        doubted = {doubt.effect.voids for doubt in self.doubts.values()}
+        found = [number for number in self.payments if number not in doubted and seq in (None, number)]
+        return max(found, default=None)
 
     def _count(self, seq: int, effect: Effect, facts: Facts) -> None:
         self.net += effect.amount
         self.absolute += abs(effect.amount)
         key = (effect.card, effect.day)
         self.paid[key] = self.paid.get(key, ZERO) + effect.amount
-        if facts.type == RecordType.PAYMENT:
+        if effect.voids is not None:
+            self._count_void(effect.voids, effect)
+        elif facts.type == RecordType.PAYMENT:
             self.last[effect.card] = LastPayment(seq, effect.amount, facts.at)
+            self.payments[seq] = Payment(effect, facts.at)
         elif facts.type == RecordType.RESOLUTION and facts.resolves in self.doubts:
             self._count_confirmed(seq, effect, self.doubts[facts.resolves])
 
     def _count_confirmed(self, seq: int, effect: Effect, doubt: OpenDoubt) -> None:
+        self.payments[doubt.seq] = Payment(effect, doubt.at)
         newest = self.last.get(effect.card)
         if newest is None or newest.seq < doubt.seq:
             self.last[effect.card] = LastPayment(seq, effect.amount, doubt.at)
+
+    def _count_void(self, payment: int, effect: Effect) -> None:
+        self.payments.pop(payment, None)
+        newest = self.last.get(effect.card)
+        if newest is not None and newest.amount == -effect.amount:
+            del self.last[effect.card]
+
+    def _follow_closing(self, facts: Facts) -> None:
+        if facts.type == RecordType.CLOSING:
+            self.payments.clear()
 
     def _follow_doubt(self, seq: int, facts: Facts) -> None:
         if facts.type == _OUTCOME_UNKNOWN and facts.effect is not None:

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
-from terminal.ui.faces import Face, Tone
+from terminal.ui.face import Face, Tone
 from terminal.ui.keys import KeyRow
 from terminal.ui.layout import Row, set_face
 

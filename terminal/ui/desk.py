@@ -14,14 +14,24 @@ from terminal import events as say
 from terminal.loop import Answer
 from terminal.ui import faces
 from terminal.ui.entry import Entry, basket, choose_family, press
-from terminal.ui.faces import Face
+from terminal.ui.face import Face
 from terminal.ui.status_line import status_page
 
 NOTE_LASTS_S: Final = 20.0
-_READS_A_CARD: Final = (say.CardPresented, say.Sell, say.Accept, say.AskBalance)
+_READS_A_CARD: Final = (say.CardPresented, say.Sell, say.Accept, say.AskBalance, say.AskVoid)
 _ACCEPTED: Final = (say.ConfirmAmount, say.Split, say.AlreadyPaid, say.InVerification, say.LastOutcome)
-_OVER: Final = (say.Paid, say.PaysNothing, say.NotHere, say.HolderMayCall, say.Balance, say.UpdateNeeded)
-_NEEDS_A_READER: Final = (say.PresentCard, say.PutBack, say.OneCardOnly, say.ReaderAway)
+_OVER: Final = (
+    say.Paid,
+    say.PaysNothing,
+    say.NotHere,
+    say.HolderMayCall,
+    say.Balance,
+    say.UpdateNeeded,
+    say.Voided,
+    say.NothingToVoid,
+    say.NotVoided,
+)
+_NEEDS_A_READER: Final = (say.PresentCard, say.PresentToVoid, say.PutBack, say.OneCardOnly, say.ReaderAway)
 _PASSING: Final = (say.OneCardOnly, say.ReaderAway)
 
 
@@ -112,6 +122,11 @@ class Desk:
             self._sale += 1
             self.screen = CardScreen(faces.awaiting_balance())
             self._post(say.AskBalance(self._sale))
+        elif key == "2" and menu.under is None and any(entry.key == "2" for entry in menu.face.keys):
+            self._sale += 1
+            self._waits_for_answer = True
+            self.screen = None
+            self._post(say.AskVoid(self._sale))
         elif key in ("-", "."):
             self.screen = menu.under
 
@@ -177,7 +192,7 @@ class Desk:
     def hear(self, answer: Answer) -> int:
         """Show an answer; which sound goes with it (0: none)."""
         self._is_reading = False
-        if isinstance(answer.to, say.Sell | say.Accept | say.AskBalance):
+        if isinstance(answer.to, say.Sell | say.Accept | say.AskBalance | say.AskVoid):
             self._waits_for_answer = False
         if isinstance(answer.to, say.ListsChanged):
             self._update = None

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from enum import Enum
 from typing import Final
 
 from domain.money import ZERO, Cents, in_euros
@@ -13,79 +10,14 @@ from domain.reason import Reason
 from sync.record import Outcome, RecordType
 from terminal import events as say
 from terminal.text import _
+from terminal.ui.face import OUTCOME_LASTS_S, Face, Key, Part, Sum, Tone, Words, back, great
 from terminal.ui.icons import Icon
 from terminal.ui.moments import day, hour, last_day, when
 from terminal.ui.plain import plain
 from terminal.ui.sentences import sentence
+from terminal.ui.void_faces import void_face
 
 MOST_SENTENCE_CHARS: Final = 200
-
-
-class Tone(Enum):
-    """Ground and ink of a screen; the value names them in the palette. Never the only sign of an outcome."""
-
-    CALM = "calm"
-    PAID = "paid"
-    PARTS = "parts"
-    OTHERWISE = "otherwise"
-    AGAIN = "again"
-    VERIFY = "verify"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A line of words; ``is_great`` when it may be drawn in large letters."""
-
-    text: str
-    is_great: bool = False
-    is_strong: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """An amount in large digits."""
-
-    amount: Cents
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key that means something here: its name in the program and what it does. ``is_first``: the primary action."""
-
-    key: str
-    does: str
-    is_first: bool = False
-
-
-Part = Words | Sum
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """One card screen.
-
-    Attributes:
-        tone, icon: colour and shape.
-        parts: from top to bottom.
-        keys: printed on buttons.
-        cause: what ``.`` shows; empty where there is nothing to say.
-        lasts_s: seconds until the sale screen comes back by itself, or ``None``.
-        ends_by_digit: whether the next digit starts the next sale.
-        sound: 0 none, 1 an outcome, 2 lay the card down again.
-    """
-
-    tone: Tone
-    icon: Icon
-    parts: tuple[Part, ...]
-    keys: tuple[Key, ...] = ()
-    cause: str = ""
-    lasts_s: float | None = None
-    ends_by_digit: bool = False
-    sound: int = 0
-
-
-OUTCOME_LASTS_S: Final = 3.0
 BALANCE_LASTS_S: Final = 5.0
 
 
@@ -111,9 +43,11 @@ def face(event: say.Outward, now: datetime, zone: tzinfo) -> Face | None:
         case say.AlreadyPaid():
             return _already_paid(event, zone)
         case say.OneCardOnly():
-            return Face(Tone.AGAIN, Icon.TWO_CARDS, (_great(_("Une seule carte à la fois")),), (_back(),), sound=2)
+            return Face(Tone.AGAIN, Icon.TWO_CARDS, (great(_("Une seule carte à la fois")),), (back(),), sound=2)
         case say.Balance():
             return _balance(event, zone)
+        case say.PresentToVoid() | say.Voided() | say.NothingToVoid() | say.NotVoided():
+            return void_face(event, now, zone)
         case say.UpdateNeeded():
             return _update_needed(event)
         case say.ReaderAway():
@@ -128,45 +62,54 @@ def face(event: say.Outward, now: datetime, zone: tzinfo) -> Face | None:
 
 def keep_lying() -> Face:
     """While a card is being read for longer than 0.3 s."""
-    return Face(Tone.CALM, Icon.CARD, (_great(_("Gardez la carte posée…")),))
+    return Face(Tone.CALM, Icon.CARD, (great(_("Gardez la carte posée…")),))
 
 
 def awaiting_balance() -> Face:
     """The holder asked what is available; no card lies there yet."""
-    parts = (_great(_("Présentez la carte")), Words(_("Solde : rien ne sera débité")))
-    return Face(Tone.CALM, Icon.CARD, parts, (_back(),))
+    parts = (great(_("Présentez la carte")), Words(_("Solde : rien ne sera débité")))
+    return Face(Tone.CALM, Icon.CARD, parts, (back(),))
 
 
 def accepted_split(split: say.Split) -> Face:
     """The holder agreed and the card has been lifted: the same card pays its part."""
     parts = (
         Sum(split.by_card),
-        _great(_("Présentez la même carte")),
+        great(_("Présentez la même carte")),
         Words(_("À régler autrement {amount}").format(amount=in_euros(split.rest)), is_strong=True),
     )
-    return Face(Tone.CALM, Icon.CARD, parts, (_back(),))
+    return Face(Tone.CALM, Icon.CARD, parts, (back(),))
 
 
 def menu(*, has_balance: bool) -> Face:
     """What ``.`` opens on the sale screen; only what is built is shown."""
-    entries = ((Key("1", _("Solde")),) if has_balance else ()) + (
+    entries = ((Key("1", _("Solde")), Key("2", _("Annuler le dernier"))) if has_balance else ()) + (
         Key("8", _("Soleil / Nuit")),
         Key("9", _("Diagnostic")),
     )
     words = tuple(Words(f"{entry.key}   {entry.does}", is_strong=True) for entry in entries)
-    return Face(Tone.CALM, Icon.MENU, (_great(_("Menu")), *words), (*entries, _back()))
+    return Face(Tone.CALM, Icon.MENU, (great(_("Menu")), *words), (*entries, back()))
 
 
 def diagnostic(lines: tuple[str, ...]) -> Face:
     """One page of plain sentences."""
     words = tuple(Words(line) for line in lines)
-    return Face(Tone.CALM, Icon.MENU, (Words(_("Diagnostic"), is_strong=True), *words), (_back(),))
+    return Face(Tone.CALM, Icon.MENU, (Words(_("Diagnostic"), is_strong=True), *words), (back(),))
 
 
 def solved_note(event: say.DoubtSolved, zone: tzinfo) -> str:
     """« Paiement du 7 mars, 12,40 € : confirmé »."""
+    if event.is_void:
+        return _voided_note(event, zone)
     outcome = _("confirmé") if event.outcome is Outcome.CONFIRMED else _("non débité")
     return _("Paiement du {day}, {amount} : {outcome}").format(
+        day=day(event.at, zone), amount=in_euros(event.amount), outcome=outcome
+    )
+
+
+def _voided_note(event: say.DoubtSolved, zone: tzinfo) -> str:
+    outcome = _("faite") if event.outcome is Outcome.CONFIRMED else _("non faite, le paiement tient")
+    return _("Annulation du {day}, {amount} : {outcome}").format(
         day=day(event.at, zone), amount=in_euros(event.amount), outcome=outcome
     )
 
@@ -179,14 +122,6 @@ def update_note(event: say.UpdateNeeded) -> str:
 def reader_note(event: say.ReaderAway) -> str:
     """The band on the sale screen while no reader can be used."""
     return _("Lecteur bloqué : débranchez-le et rebranchez-le") if event.is_stuck else _("Lecteur débranché")
-
-
-def _great(text: str) -> Words:
-    return Words(text, is_great=True, is_strong=True)
-
-
-def _back(does: str | None = None) -> Key:
-    return Key("-", does or _("retour"))
 
 
 def _menu() -> Key:
@@ -210,17 +145,17 @@ def _otherwise(rest: Cents) -> Words:
 
 
 def _confirm(event: say.ConfirmAmount) -> Face:
-    keys = (Key("enter", _("confirmer"), is_first=True), _back())
+    keys = (Key("enter", _("confirmer"), is_first=True), back())
     return Face(Tone.PARTS, Icon.ASK, (Sum(event.amount), Words(_("Confirmez le montant"), is_strong=True)), keys)
 
 
 def _present(event: say.PresentCard) -> Face:
     cause = _line_causes(event)
-    parts: list[Part] = [Sum(event.asked), _great(_("Présentez la carte"))]
+    parts: list[Part] = [Sum(event.asked), great(_("Présentez la carte"))]
     if event.rest > ZERO:
         parts.insert(0, Words(_("Carte"), is_strong=True))
         parts.append(Words(_("À régler autrement {amount}").format(amount=in_euros(event.rest)), is_strong=True))
-    return Face(Tone.CALM, Icon.CARD, tuple(parts), _keys(_back(), cause=cause), cause)
+    return Face(Tone.CALM, Icon.CARD, tuple(parts), _keys(back(), cause=cause), cause)
 
 
 def _line_causes(event: say.PresentCard) -> str:
@@ -229,7 +164,7 @@ def _line_causes(event: say.PresentCard) -> str:
 
 
 def _paid(event: say.Paid) -> Face:
-    parts: list[Part] = [_great(_("Payé")), Sum(event.amount)]
+    parts: list[Part] = [great(_("Payé")), Sum(event.amount)]
     if event.rest > ZERO:
         parts.append(_otherwise(event.rest))
     if event.is_bonus_unknown:
@@ -247,18 +182,18 @@ def _split(event: say.Split) -> Face:
         Words(_("À régler autrement"), is_strong=True),
         Sum(event.rest),
     )
-    keys = _keys(Key("enter", _("d'accord"), is_first=True), _back(), cause=cause)
+    keys = _keys(Key("enter", _("d'accord"), is_first=True), back(), cause=cause)
     return Face(Tone.PARTS, Icon.PARTS, parts, keys, cause, sound=1)
 
 
 def _pays_nothing(event: say.PaysNothing) -> Face:
     cause = _cause(event.reason)
-    parts = (_great(_("À régler autrement")), Sum(event.rest))
+    parts = (great(_("À régler autrement")), Sum(event.rest))
     return Face(
         Tone.OTHERWISE,
         Icon.OTHERWISE,
         parts,
-        _keys(_back(), cause=cause),
+        _keys(back(), cause=cause),
         cause,
         lasts_s=OUTCOME_LASTS_S,
         ends_by_digit=True,
@@ -270,8 +205,8 @@ def _not_here(event: say.NotHere) -> Face:
     cause = _cause(event.reason)
     parts: list[Part] = [Words(_("Cette carte ne paie pas ici"), is_strong=True)]
     if event.rest > ZERO:
-        parts += [_great(_("À régler autrement")), Sum(event.rest)]
-    keys = _keys(_back(), cause=cause)
+        parts += [great(_("À régler autrement")), Sum(event.rest)]
+    keys = _keys(back(), cause=cause)
     return Face(Tone.OTHERWISE, Icon.OTHERWISE, tuple(parts), keys, cause, ends_by_digit=True, sound=1)
 
 
@@ -279,42 +214,53 @@ def _holder_may_call(event: say.HolderMayCall) -> Face:
     cause = _cause(event.reason)
     phone = plain(event.phone, 24)
     call = _("Le porteur peut appeler le {phone}").format(phone=phone) if phone else _("Le porteur peut appeler")
-    parts = (_great(_("À régler autrement")), Sum(event.rest), Words(call, is_strong=True))
-    keys = _keys(_back(), cause=cause)
+    parts = (great(_("À régler autrement")), Sum(event.rest), Words(call, is_strong=True))
+    keys = _keys(back(), cause=cause)
     return Face(Tone.OTHERWISE, Icon.OTHERWISE, parts, keys, cause, ends_by_digit=True, sound=1)
 
 
 def _interrupted(event: say.PutBack | say.PutSameBack | say.InVerification) -> Face:
     match event:
         case say.PutBack():
-            parts = (_great(_("Reposez la carte")), Words(_("Rien n'a été débité"), is_strong=True))
-            return Face(Tone.AGAIN, Icon.AGAIN, parts, (_back(),), sound=2)
+            parts = (great(_("Reposez la carte")), Words(_("Rien n'a été débité"), is_strong=True))
+            return Face(Tone.AGAIN, Icon.AGAIN, parts, (back(),), sound=2)
         case say.PutSameBack():
-            return _put_same_back(event)
+            return _put_sameback(event)
         case say.InVerification():
             return _in_verification(event)
 
 
-def _put_same_back(event: say.PutSameBack) -> Face:
+def _put_sameback(event: say.PutSameBack) -> Face:
     """Money may have moved: it has the colour and the shape of a payment in verification."""
     note = _("Vérification du paiement · ne faites pas payer deux fois")
-    parts = (_great(_("Reposez la même carte")), Sum(event.amount), Words(note, is_strong=True))
-    return Face(Tone.VERIFY, Icon.VERIFY, parts, (_back(_("client parti")),), sound=2)
+    if event.is_void:
+        note = _("Vérification de l'annulation · ne rendez rien en espèces")
+    parts = (great(_("Reposez la même carte")), Sum(event.amount), Words(note, is_strong=True))
+    return Face(Tone.VERIFY, Icon.VERIFY, parts, (back(_("client parti")),), sound=2)
 
 
 def _in_verification(event: say.InVerification) -> Face:
+    if event.is_void:
+        return _void_in_verification(event)
     if event.is_guaranteed:
         promise = _("Ne faites pas payer deux fois. Ce paiement vous est garanti.")
     else:
         promise = _("Ne faites pas payer deux fois. Ce paiement sera confirmé au prochain passage de la carte.")
-    parts = (_great(_("Paiement en vérification")), Sum(event.amount), Words(promise, is_strong=True))
+    parts = (great(_("Paiement en vérification")), Sum(event.amount), Words(promise, is_strong=True))
+    seen = Key("enter", _("vu, client suivant"), is_first=True)
+    return Face(Tone.VERIFY, Icon.VERIFY, parts, (seen,), sound=1)
+
+
+def _void_in_verification(event: say.InVerification) -> Face:
+    promise = _("Ne rendez rien en espèces. Le prochain passage de la carte dira si elle est faite.")
+    parts = (great(_("Annulation en vérification")), Sum(event.amount), Words(promise, is_strong=True))
     seen = Key("enter", _("vu, client suivant"), is_first=True)
     return Face(Tone.VERIFY, Icon.VERIFY, parts, (seen,), sound=1)
 
 
 def _already_paid(event: say.AlreadyPaid, zone: tzinfo) -> Face:
     at = _("à {hour}").format(hour=hour(event.at, zone))
-    parts = (_great(_("Déjà payé")), Sum(event.amount), Words(at, is_strong=True))
+    parts = (great(_("Déjà payé")), Sum(event.amount), Words(at, is_strong=True))
     again = _("payer encore {amount}").format(amount=in_euros(event.amount))
     keys = (Key("-", _("non, c'est payé"), is_first=True), Key("enter", again))
     return Face(Tone.PARTS, Icon.ASK, parts, keys, sound=1)
@@ -324,7 +270,7 @@ def _balance(event: say.Balance, zone: tzinfo) -> Face:
     parts: list[Part] = [Words(_("Disponible"), is_strong=True), Sum(event.available)]
     if event.until is not None:
         parts.append(Words(_("jusqu'au {day}").format(day=last_day(event.until, zone)), is_strong=True))
-    return Face(Tone.CALM, Icon.CARD, tuple(parts), (_back(),), lasts_s=BALANCE_LASTS_S, ends_by_digit=True)
+    return Face(Tone.CALM, Icon.CARD, tuple(parts), (back(),), lasts_s=BALANCE_LASTS_S, ends_by_digit=True)
 
 
 def _still_possible(event: say.UpdateNeeded) -> str:
@@ -335,24 +281,24 @@ def _still_possible(event: say.UpdateNeeded) -> str:
 
 def _update_needed(event: say.UpdateNeeded) -> Face:
     words = " · ".join((_still_possible(event), _("Menu . puis 9")))
-    parts = (_great(_("Caisse à mettre à jour")), Words(words, is_strong=True))
+    parts = (great(_("Caisse à mettre à jour")), Words(words, is_strong=True))
     go_on = Key("enter", _("continuer") if event.left is None else _("vendre"), is_first=True)
     return Face(Tone.AGAIN, Icon.UPDATE, parts, (go_on, _menu()), ends_by_digit=True)
 
 
 def _reader_away(event: say.ReaderAway) -> Face:
     if event.is_stuck:
-        parts = (_great(_("Lecteur bloqué")), Words(_("Débranchez-le et rebranchez-le."), is_strong=True))
+        parts = (great(_("Lecteur bloqué")), Words(_("Débranchez-le et rebranchez-le."), is_strong=True))
     else:
-        parts = (_great(_("Lecteur débranché")), Words(_("Rebranchez-le : la vente continue."), is_strong=True))
-    return Face(Tone.STOP, Icon.STOP, parts, (_back(),))
+        parts = (great(_("Lecteur débranché")), Words(_("Rebranchez-le : la vente continue."), is_strong=True))
+    return Face(Tone.STOP, Icon.STOP, parts, (back(),))
 
 
 def _stopped(event: say.Stopped) -> Face:
     # The sentence comes from the core, which already speaks the user's language.
     call = " · ".join(part for part in (_("Code {code}").format(code=plain(event.code)), _phone(event.phone)) if part)
     parts = (
-        _great(_("Caisse arrêtée")),
+        great(_("Caisse arrêtée")),
         Words(_("Paiement par carte impossible"), is_strong=True),
         Words(plain(event.sentence, MOST_SENTENCE_CHARS)),
         Words(call, is_strong=True),
@@ -368,8 +314,10 @@ def _phone(phone: str) -> str:
 def _last_outcome(event: say.LastOutcome, now: datetime, zone: tzinfo) -> Face:
     at = _("Dernier paiement, {when}").format(when=when(event.at, now, zone))
     seen = (Key("enter", _("vu"), is_first=True),)
+    if event.is_void:
+        return _last_void(event, now, zone, seen)
     if event.type is RecordType.PAYMENT:
-        return Face(Tone.PAID, Icon.PAID, (_great(_("Payé")), Sum(event.amount), Words(at, is_strong=True)), seen)
+        return Face(Tone.PAID, Icon.PAID, (great(_("Payé")), Sum(event.amount), Words(at, is_strong=True)), seen)
     if event.type is RecordType.IN_DOUBT:
         verdict, note = _("Paiement en vérification"), _("Ne faites pas payer deux fois.")
         parts = (Words(verdict, is_strong=True), Sum(event.amount), Words(at), Words(note, is_strong=True))
@@ -377,6 +325,12 @@ def _last_outcome(event: say.LastOutcome, now: datetime, zone: tzinfo) -> Face:
     return Face(Tone.CALM, Icon.VERIFY, (Words(at, is_strong=True), Sum(event.amount)), seen)
 
 
-def speaks_of(parts: Sequence[Part]) -> str:
-    """All words and sums of a screen in one line, as a test or a screen reader wants them."""
-    return " · ".join(in_euros(part.amount) if isinstance(part, Sum) else part.text for part in parts)
+def _last_void(event: say.LastOutcome, now: datetime, zone: tzinfo, seen: tuple[Key, ...]) -> Face:
+    at = _("Dernière annulation, {when}").format(when=when(event.at, now, zone))
+    if event.type is RecordType.VOID:
+        return Face(Tone.CALM, Icon.PAID, (great(_("Annulé")), Sum(event.amount), Words(at, is_strong=True)), seen)
+    if event.type is RecordType.IN_DOUBT:
+        verdict, note = _("Annulation en vérification"), _("Ne rendez rien en espèces.")
+        parts = (Words(verdict, is_strong=True), Sum(event.amount), Words(at), Words(note, is_strong=True))
+        return Face(Tone.VERIFY, Icon.VERIFY, parts, seen)
+    return Face(Tone.CALM, Icon.VERIFY, (Words(at, is_strong=True), Sum(event.amount)), seen)

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from terminal.text import _
-from terminal.ui.faces import Key
+from terminal.ui.face import Key
 
 MOST_KEYS: Final = 6
 _AROUND: Final = 4  # cells of padding and gap that one button needs beside its words

@@ -10,7 +10,7 @@ from typing import Final
 from domain.money import in_euros
 from terminal.ui.blocks import width_of
 from terminal.ui.digits import CUTS, GREAT, LARGE, TIGHT, USUAL, Cut, in_digits
-from terminal.ui.faces import Face, Part, Sum, Words
+from terminal.ui.face import Face, Part, Sum, Words
 from terminal.ui.icons import WIDTH as ICON_WIDTH
 from terminal.ui.icons import Icon, picture
 from terminal.ui.letters import wrapped_letters

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from terminal.ui.faces import Tone
+from terminal.ui.face import Tone
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,9 @@ def pictures() -> tuple[Picture, ...]:
     present = (Step(say.Sell, (asked,)),)
     wine = (Step(say.Sell, (say.PresentCard(1, Cents(1_250), Cents(310), ()),)),)
     paid = shown[0]
+    to_void = say.PresentToVoid(1, Cents(1_250), NOW, 41)
+    voided = say.Voided(1, Cents(1_250), Durable(1, b"", b""))
+    torn = (Step(say.CardPresented, (say.PutSameBack(1, Cents(1_250), is_void=True),)),)
     return (
         Picture("vente-vide", families=ONE_FAMILY),
         Picture("vente-deux-lignes", "850+/2400"),
@@ -109,6 +112,9 @@ def pictures() -> tuple[Picture, ...]:
         Picture("carte-paye-nuit", twelve, paid.steps, tap=True, theme=NUIT.name),
         Picture("caisse-a-mettre-a-jour", first=(say.UpdateNeeded(Cents(3_000)),), status=status_with_old_lists),
         Picture("menu", "."),
+        Picture("annuler", ".2", (Step(say.AskVoid, (to_void,)),)),
+        Picture("annule", ".2", (Step(say.AskVoid, (to_void,)), Step(say.CardPresented, (voided,))), tap=True),
+        Picture("annulation-verification", ".2", (Step(say.AskVoid, (to_void,)), *torn), tap=True),
     )
 
 

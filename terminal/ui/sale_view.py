@@ -16,7 +16,7 @@ from domain.money import Cents, in_euros
 from terminal.text import _, ngettext
 from terminal.ui.digits import largest_fitting
 from terminal.ui.entry import PAGE, Entry, Measure, Typed
-from terminal.ui.faces import Key
+from terminal.ui.face import Key
 from terminal.ui.keys import KeyRow
 from terminal.ui.plain import plain
 

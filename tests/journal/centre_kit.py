@@ -42,7 +42,7 @@ RULES = RuleSet(
     timezone="Europe/Paris",
     never=frozenset({"alcohol"}),
     purses=(Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"})),)),),
-    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
 )
 STALL = Merchant(1, 1, "Ferme du Moulin", frozenset({"referenced"}), "vegetables")
 ANNES_CHIP, BEAS_CHIP = Uid(b"\x04anne01"), Uid(b"\x04bea001")
@@ -158,11 +158,12 @@ class Pen:
 
 @dataclass(slots=True)
 class Desk:
-    """A terminal's journal, lists and outbox, open."""
+    """A terminal's journal, lists and outbox, open, and the card keys the lists have handed on."""
 
     journal: OfflineJournal
     lists: OfflineLists
     outbox: OfflineOutbox
+    keys: dict[CardId, bytes]
 
 
 def made(pen: Pen, medium: Medium | Path) -> Desk:
@@ -174,6 +175,7 @@ def made(pen: Pen, medium: Medium | Path) -> Desk:
 def opened(pen: Pen, medium: Medium) -> Desk:
     enrolled = pen.enrolled()
     journal = open_journal(medium, enrolled.identity, pen.device.public_key(), FileSigner(pen.device))
-    lists = OfflineLists(journal, enrolled)
+    keys: dict[CardId, bytes] = {}
+    lists = OfflineLists(journal, enrolled, keys.update)
     lists.load()
-    return Desk(journal, lists, OfflineOutbox(journal, lists))
+    return Desk(journal, lists, OfflineOutbox(journal, lists), keys)

@@ -22,7 +22,7 @@ RULES = RuleSet(
     timezone="Europe/Paris",
     never=frozenset({"alcohol", "non-food"}),
     purses=(Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"})),)),),
-    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
 )
 STALL = Merchant(1, 1, "Stand", frozenset(), "vegetables")
 

@@ -16,7 +16,7 @@ from domain.reason import Reason
 from emulator.card import VirtualCard
 from emulator.state_file import MemoryStore
 from emulator.tear import Fault, Moment, Phase, empty, one_byte, oversized, tear_on, truncated, wrong_mac
-from sync.record import Outcome, RecordType, open_record
+from sync.record import Alarm, Outcome, Pay, RecordType, Seen, open_record
 from terminal import events as say
 from tests.journal.faulty_vfs import FaultyDisk
 
@@ -383,20 +383,34 @@ def test_a_wall_clock_of_1970_changes_nothing(stall: Seller, card: HeldCard) -> 
     assert kinds(stall.tap(card)) == [say.Paid]
 
 
-def test_a_terminal_whose_memory_was_rolled_back_stops(tmp_path: Path, card: HeldCard) -> None:
+def test_a_card_that_knows_more_of_this_terminal_than_its_journal_is_refused_and_shown_to_the_centre(
+    tmp_path: Path, card: HeldCard
+) -> None:
     key_holder = Seller(disk(tmp_path / "stall"), 2, [card], [entitle(card)])
     key_holder.open()
     key_holder.sell(("bread", 300))
     key_holder.tap(card)
+    key_holder_record = key_holder.journal.records(1, 999)[-1]
     key_holder.close()
     restored = Seller(disk(tmp_path / "old"), 2, [card], [entitle(card)], device_key=key_holder.device_key)
     restored.open()
     restored.sell(("bread", 200))
-    (stopped,) = restored.tap(card)
-    assert isinstance(stopped, say.Stopped)
-    assert stopped.code == "J7"
+    (refused,) = restored.tap(card)
+    assert isinstance(refused, say.NotHere)
     assert card.spent()[3] == 300
+    alarm = open_record(restored.journal.records(1, 999)[-1])[1]
+    assert (alarm.type, alarm.body[Seen.ALARM]) == (RecordType.CARD_SEEN, Alarm.OUR_FUTURE)
+    assert alarm.body[Seen.LOGS] == [open_record(key_holder_record)[1].body[Pay.OWN_LOG]]
+    other = issue_card(2)
+    other_stall = Seller(
+        disk(tmp_path / "old"), 2, [other], [entitle(other)], is_new=False, device_key=restored.device_key
+    )
     restored.close()
+    other_stall.open()
+    other_stall.accept()
+    other_stall.sell(("bread", 200))
+    assert kinds(other_stall.tap(other)) == [say.Paid]
+    other_stall.close()
 
 
 def test_the_balance_is_shown_on_the_holders_wish_and_debits_nothing(stall: Seller, card: HeldCard) -> None:

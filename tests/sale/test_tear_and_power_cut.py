@@ -22,8 +22,10 @@ from sync.card_format import SignedEntitlement
 from sync.crypto import new_private_key
 from sync.record import Outcome, Pay, RecordType, Resolve, open_record
 from terminal import events as say
-from terminal import tap
-from terminal.ports import Draft, Durable
+from terminal import tap, transaction
+from terminal.errors import CardFault
+from terminal.ports import CardHead, Doubt, Draft, Durable, Intent
+from terminal.world import World
 from tests.journal.faulty_vfs import FaultyDisk, Survivors
 
 FATES = (Survivors.NONE, Survivors.ALL)
@@ -271,18 +273,19 @@ def test_without_waiting_for_the_intent_a_payment_is_lost(monkeypatch: pytest.Mo
 
 
 def test_treating_an_unanswered_commit_as_nothing_debited_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(world: tap.World, intent: tap.Intent) -> object:
+    def careless(world: World, intent: Intent) -> object:
+        del intent
         world.journal.drop_intent()
-        raise tap.CardFault("gone")
+        raise CardFault("gone")
 
-    monkeypatch.setattr(tap, "_keep_doubt", careless)
+    monkeypatch.setattr(transaction, "doubt_from", careless)
     assert "card and journals disagree" in what_fails()
 
 
 def test_believing_the_counter_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """With another terminal's payment in between, a counter that moved says nothing."""
 
-    def by_counter(doubt: tap.Doubt, head: tap.CardHead) -> Outcome:
+    def by_counter(doubt: Doubt, head: CardHead) -> Outcome:
         return Outcome.CANCELLED if head.tmc == doubt.body[Pay.TMC_EXPECTED] - 1 else Outcome.CONFIRMED  # type: ignore[operator]
 
     monkeypatch.setattr(tap, "outcome_of", by_counter)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.identity import CardId, PurseNumber, TerminalId, Uid
+from domain.identity import CardId, PurseNumber, Station, TerminalId, Uid
 from domain.money import Cents
 from domain.rule_set import USUAL_TIERS, Ceilings, Condition, Merchant, Purse, RuleSet
 from sync.bundle import Item, Kind, encode_bundle, read_bundle, split_bundle
@@ -23,10 +23,14 @@ from sync.signed_lists import (
     CentreKeys,
     EntitlementDelta,
     HotList,
+    SlipKey,
+    TerminalsList,
     encode_card_keys,
     encode_centre_keys,
     encode_entitlements,
     encode_hot_list,
+    encode_terminals,
+    key_for,
     open_card_keys,
     read_card_keys,
     read_hot_list,
@@ -49,7 +53,7 @@ RULES = RuleSet(
         ),
         Purse(PurseNumber(7), "fresh", "Frais", (Condition(frozenset({"fresh-produce"})),)),
     ),
-    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
     phone="05 62 00 00 00",
 )
 STALL = Merchant(12, 2, "Ferme du Moulin", frozenset({"referenced", "sustainable"}), "vegetables")
@@ -59,6 +63,10 @@ CARD_KEYS = (
     CardKey(CardId(b"card-two"), Uid(b"uid-two"), "gers", b"\x01\x02\x03", HOT.signed_at, bytes(16)),
 )
 DELTA = EntitlementDelta(4, 6, ((Uid(b"uid-one"), b"e" * 114), (Uid(b"uid-two"), b"f" * 233)))
+
+TERMINALS = TerminalsList(
+    8, {Station(2): SlipKey(DEVICE.public_key()), Station(3): SlipKey(LISTS.public_key(), counts_up_to=17)}
+)
 
 
 def by(key: PrivateKey) -> Callable[[bytes], bytes]:
@@ -73,6 +81,7 @@ def items(lists: PrivateKey = LISTS) -> list[Item]:
         Item(Kind.MERCHANT, 2, encode_merchant(STALL, b"lists", by(lists))),
         Item(Kind.CARD_KEYS, 5, sealed),
         Item(Kind.ENTITLEMENTS, 6, encode_entitlements(DELTA, b"lists", by(lists))),
+        Item(Kind.TERMINALS, 8, encode_terminals(TERMINALS, b"lists", by(lists))),
         Item(Kind.CENTRE_KEYS, 3, encode_centre_keys(KEYS, b"root", by(ROOT))),
     ]
 
@@ -86,6 +95,9 @@ def test_a_bundle_brings_every_list_as_it_was_signed() -> None:
     assert public_bytes(download.centre_keys.entitlements[1]) == public_bytes(ENTITLEMENTS)
     assert download.card_keys is not None
     assert open_card_keys(download.card_keys, DEVICE) == CARD_KEYS
+    assert download.terminals is not None
+    assert download.terminals.version == 8
+    assert {station: key.counts_up_to for station, key in download.terminals.stations.items()} == {2: None, 3: 17}
     assert {item.kind for item in download.items} == {kind.value for kind in Kind}
 
 
@@ -140,6 +152,14 @@ def test_a_bundle_cut_on_its_way_is_refused_as_a_whole() -> None:
         except Malformed:
             continue
         assert found == tuple(items_of(whole))[: len(found)]
+
+
+def test_a_revoked_terminals_slips_count_up_to_its_revocation() -> None:
+    revoked = TERMINALS.stations[Station(3)]
+    assert key_for(revoked, 17) is revoked.key
+    assert key_for(revoked, 18) is None
+    assert key_for(None, 1) is None
+    assert key_for(TERMINALS.stations[Station(2)], 0xFFFFFF) is not None
 
 
 def items_of(bundle: bytes) -> tuple[Item, ...]:

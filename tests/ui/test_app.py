@@ -19,7 +19,7 @@ from terminal.loop import TillLoop
 from terminal.ports import Durable, Presence
 from terminal.ui.app import Extra, TillApp
 from terminal.ui.desk import CardScreen, MenuScreen
-from terminal.ui.faces import speaks_of
+from terminal.ui.face import speaks_of
 from terminal.ui.keys import KeyButton
 from terminal.ui.palette import NUIT
 from terminal.ui.pictures import FAMILIES, NOW, ONE_FAMILY, PHONE, draw, pictures, status
@@ -318,8 +318,8 @@ def test_the_menu_shows_only_what_is_built_and_does_not_open_over_an_amount() ->
         await stall.press("5.")
         assert stall.words == ""
         await stall.press("-.")
-        assert stall.words == "Menu · 1   Solde · 8   Soleil / Nuit · 9   Diagnostic"
-        await stall.press("234567")
+        assert stall.words == "Menu · 1   Solde · 2   Annuler le dernier · 8   Soleil / Nuit · 9   Diagnostic"
+        await stall.press("34567")
         assert stall.heard == []
         await stall.press("8")
         assert stall.app.theme == NUIT.name

@@ -19,13 +19,15 @@ from terminal.ui import faces
 from terminal.ui.app import ZONE
 from terminal.ui.blocks import width_of
 from terminal.ui.digits import CUTS, Cut, in_digits, largest_fitting
-from terminal.ui.faces import Face, Sum, Tone, Words, face, speaks_of
+from terminal.ui.face import Face, Sum, Tone, Words, speaks_of
+from terminal.ui.faces import face
 from terminal.ui.icons import Icon, picture
 from terminal.ui.keys import name_of
 from terminal.ui.layout import MARGIN, set_face
 from terminal.ui.letters import has_letters_for, wrapped_letters
 from terminal.ui.palette import PALETTES, Pair, contrast
 from terminal.ui.pictures import NOW, PHONE
+from terminal.ui.sentences import sentence
 
 MARCH_END = datetime(2026, 3, 31, 22, tzinfo=UTC)
 EARLIER = datetime(2026, 3, 7, 10, tzinfo=UTC)
@@ -78,6 +80,37 @@ SCREENS: dict[str, tuple[say.Outward, str]] = {
     "already paid": (say.AlreadyPaid(1, Cents(1_250), NOW), "Déjà payé · 12,50 € · à 10 h 42"),
     "one card": (say.OneCardOnly(1), "Une seule carte à la fois"),
     "balance": (say.Balance(1, Cents(3_110), MARCH_END), "Disponible · 31,10 € · jusqu'au 31 mars"),
+    "void": (
+        say.PresentToVoid(1, Cents(1_250), NOW, 41),
+        "Annuler ? · 12,50 € · Payé à 10 h 42 · présentez la même carte",
+    ),
+    "void, other card": (
+        say.PresentToVoid(1, Cents(1_250), NOW, 41, is_other_card=True),
+        "Annuler ? · 12,50 € · Payé à 10 h 42 · présentez la même carte · Ce n'est pas la carte qui a payé",
+    ),
+    "voided": (say.Voided(1, Cents(1_250), Durable(1, b"", b"")), "Annulé · 12,50 € · Rendu sur la carte"),
+    "nothing to void": (say.NothingToVoid(1), "Rien à annuler · Aucun paiement depuis la dernière fin de marché"),
+    "not voided": (
+        say.NotVoided(1, Cents(1_250), Reason.PAYMENT_IN_DOUBT),
+        "Pas annulé · 12,50 € · " + sentence(Reason.PAYMENT_IN_DOUBT),
+    ),
+    "void torn": (
+        say.PutSameBack(1, Cents(1_250), is_void=True),
+        "Reposez la même carte · 12,50 € · Vérification de l'annulation · ne rendez rien en espèces",
+    ),
+    "void in verification": (
+        say.InVerification(1, Cents(1_250), False, is_void=True),
+        "Annulation en vérification · 12,50 € · "
+        "Ne rendez rien en espèces. Le prochain passage de la carte dira si elle est faite.",
+    ),
+    "last void": (
+        say.LastOutcome(1, RecordType.VOID, Cents(1_250), EARLIER, is_void=True),
+        "Annulé · 12,50 € · Dernière annulation, le 7 mars",
+    ),
+    "last void in doubt": (
+        say.LastOutcome(1, RecordType.IN_DOUBT, Cents(1_250), NOW, is_void=True),
+        "Annulation en vérification · 12,50 € · Dernière annulation, à 10 h 42 · Ne rendez rien en espèces.",
+    ),
     "update": (
         say.UpdateNeeded(Cents(3_000)),
         "Caisse à mettre à jour · Encore 30,00 € par carte et par jour · Menu . puis 9",

@@ -119,6 +119,13 @@ def test_an_error_bears_the_id_where_it_can_be_read() -> None:
     assert [event["id"] for event in events] == [9, None]
 
 
+def test_a_void_names_the_newest_payment_or_one_by_its_number() -> None:
+    assert read_request(b'{"id":4,"void":{}}') == (4, say.AskVoid(4))
+    assert read_request(b'{"id":4,"void":{"seq":41}}') == (4, say.AskVoid(4, 41))
+    with pytest.raises(BadLine):
+        read_request(b'{"id":4,"void":{"seq":0}}')
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_raise_bad_line(line: bytes) -> None:
     with pytest.raises(BadLine):
@@ -141,6 +148,10 @@ EVENTS: tuple[say.Outward, ...] = (
     say.AlreadyPaid(1, Cents(1_250), NOW),
     say.OneCardOnly(1),
     say.Balance(1, Cents(3_110), None),
+    say.PresentToVoid(1, Cents(1_250), NOW, 41),
+    say.Voided(1, Cents(1_250), Durable(42, b"", b"")),
+    say.NothingToVoid(1),
+    say.NotVoided(1, Cents(1_250), Reason.PAYMENT_IN_DOUBT),
     say.UpdateNeeded(None),
     say.ReaderAway(True),
     say.ReaderIsBack(),

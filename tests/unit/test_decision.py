@@ -26,7 +26,7 @@ RULES = RuleSet(
     purses=(
         Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"}), frozenset({"referenced"})),)),
     ),
-    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
 )
 STALL = Merchant(1, 1, "Ferme du Moulin", frozenset({"referenced", "sustainable"}), "vegetables")
 

@@ -36,7 +36,7 @@ from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, issue
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.links import Link
 from terminal.nfc.tmi import little
-from terminal.ports import CardRef, Deadline, DebitPlan, Instant, Presence, WallSource
+from terminal.ports import CardRef, Deadline, CardPlan, Instant, Presence, WallSource
 
 READER = "lecteur"
 UID = Uid(bytes.fromhex("04A1B2C3D4E5F6"))
@@ -133,7 +133,7 @@ class Stall:
             {READER: self.field}, FieldGone, keys, self.clock, self.inbox.append, profile=profile
         )
 
-    def plan_of(self, tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
+    def plan_of(self, tmc: int, *amounts: int, entitlement: bytes | None = None) -> CardPlan:
         """Debits of slots 1, 2, 3 with the log record that goes with them."""
         return plan_of(tmc, *amounts, entitlement=entitlement)
 
@@ -165,13 +165,13 @@ class Stall:
         return Presence(READER, self.readers.insertions(READER))
 
 
-def plan_of(tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
+def plan_of(tmc: int, *amounts: int, entitlement: bytes | None = None) -> CardPlan:
     """Debits of slots 1, 2, 3 with the log record that goes with them."""
     debits = tuple(Debit(SlotFile(n + 1), Cents(amount)) for n, amount in enumerate(amounts))
     record = LogRecord(
         LogType.PAYMENT, Station(7), tmc, tmc, AT, 1, 1, debits, Cents(sum(amounts)), Cents(sum(amounts))
     )
-    return DebitPlan(debits, encode_log_record(record), entitlement)
+    return CardPlan(debits, encode_log_record(record), entitlement)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from sync.issuing import TMAC_KEY, IssueOrder
 from terminal.errors import CardFault, CardGone, CardMisbehaves, OutcomeUnknown
 from terminal.nfc.apdu import ISO_DEP, NATIVE, Profile
 from terminal.nfc.desfire_purse import DesfirePurse
-from terminal.ports import CardHead, CommitProof, DebitPlan
+from terminal.ports import CardHead, CommitProof, CardPlan
 
 if TYPE_CHECKING:
     from tests.card.host.conftest import Stall
@@ -26,7 +26,7 @@ COMMIT = 0xC7
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "desfire.json").read_text())
 
 
-def plan_of(stall: Stall, tmc: int, *amounts: int, entitlement: bytes | None = None) -> DebitPlan:
+def plan_of(stall: Stall, tmc: int, *amounts: int, entitlement: bytes | None = None) -> CardPlan:
     return stall.plan_of(tmc, *amounts, entitlement=entitlement)
 
 
@@ -115,7 +115,7 @@ def test_the_next_tap_reads_the_proof_the_record_and_the_entitlement_of_the_last
     head = head_of(stall)
     assert (head.tmc, head.tmv) == (1, proof.tmv)
     assert head.logs == (plan_of(stall, 1, 100, 250).log_record,)
-    assert (head.entitlement, head.slips) == (ENTITLEMENT, ())
+    assert (head.entitlement, head.slips) == (ENTITLEMENT, {})
 
 
 def test_a_fresh_card_has_no_proof_one_record_and_no_entitlement(stall: Stall) -> None:
@@ -154,12 +154,12 @@ def test_the_byte_of_slip_places_is_kept_when_an_entitlement_is_written(stall: S
     assert stall.readers.counters.apdus == 13
     head = head_of(stall)
     assert head.entitlement == newer
-    assert head.slips == (bytes([0xA1]) * 96, bytes([0xB2]) * 96)
+    assert head.slips == {0: bytes([0xA1]) * 96, 1: bytes([0xB2]) * 96}
 
 
 def test_only_the_slip_places_in_use_are_told(stall: Stall) -> None:
     stall.set_slip_places(0b10, bytes([0xA1]) * 96 + bytes([0xB2]) * 96)
-    assert head_of(stall).slips == (bytes([0xB2]) * 96,)
+    assert head_of(stall).slips == {1: bytes([0xB2]) * 96}
 
 
 def test_a_card_may_be_authenticated_twice_in_one_tap(stall: Stall) -> None:
