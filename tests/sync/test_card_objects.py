@@ -13,6 +13,7 @@ from domain.card_log import Debit, LogRecord, LogType
 from domain.identity import CardId, PurseNumber, SlotFile, Station, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
+from domain.slip import Slip
 from sync.card_format import (
     CardInfo,
     decode_card_info,
@@ -23,8 +24,11 @@ from sync.card_format import (
     encode_entitlement,
     encode_log_record,
     encode_reader_id,
+    encode_slip,
+    read_slip,
+    verify_slip,
 )
-from sync.crypto import PublicKey, diversify, new_private_key, sign
+from sync.crypto import PublicKey, diversify, new_private_key, public_key, sign
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "card-objects.json").read_text())
@@ -181,3 +185,74 @@ def test_log_record_vectors(vector: dict[str, str]) -> None:
 def test_key_diversification_vector(vector: dict[str, str]) -> None:
     key = diversify(bytes.fromhex(vector["master"]), bytes.fromhex(vector["diversification_input"]))
     assert key.hex().upper() == vector["key"]
+
+
+slips = st.builds(
+    Slip,
+    three.map(Station),
+    three,
+    three,
+    three,
+    three,
+    st.tuples(st.integers(0, 255), three),
+    st.dictionaries(st.integers(1, 8), st.integers(1, 0xFFFFF), max_size=3).map(
+        lambda amounts: tuple(Debit(SlotFile(file), Cents(amounts[file])) for file in sorted(amounts))
+    ),
+    minutes,
+)
+CARD = CardId(b"card-one")
+
+
+@given(slips)
+def test_a_slip_comes_back_from_its_96_bytes(slip: Slip) -> None:
+    data = encode_slip(slip, CARD, lambda message: sign(KEY, message))
+    assert len(data) == 96
+    assert read_slip(data) == slip
+    verify_slip(data, CARD, KEY.public_key())
+
+
+@pytest.mark.parametrize("row", VECTORS["slips"]["vectors"], ids=lambda row: row["says"])
+def test_slips_are_the_bytes_the_paper_says(row: dict[str, object]) -> None:
+    data = bytes.fromhex(str(row["hex"]))
+    slip = read_slip(data)
+    told = {name: row[name] for name in ("station", "seq", "payment_seq", "payment_tmc", "tmc")}
+    assert {name: getattr(slip, name) for name in told} == told
+    assert [list(slip.entitlement), [[part.file, part.amount] for part in slip.amounts]] == [
+        row["entitlement"],
+        row["amounts"],
+    ]
+    assert slip.minutes_at.isoformat().replace("+00:00", "Z") == row["minutes_at"]
+    card, key = VECTORS["slips"]["card"], VECTORS["slips"]["device_key"]
+    verify_slip(data, CardId(bytes.fromhex(card)), public_key(bytes.fromhex(key)))
+    assert encode_slip(slip, CardId(bytes(8)), lambda _: data[32:]) == data
+
+
+def test_a_slip_is_for_one_card_and_every_bit_of_it_is_signed() -> None:
+    data = bytes.fromhex(VECTORS["slips"]["vectors"][0]["hex"])
+    key = public_key(bytes.fromhex(VECTORS["slips"]["device_key"]))
+    card = CardId(bytes.fromhex(VECTORS["slips"]["card"]))
+    with pytest.raises(BadSignature):
+        verify_slip(data, CARD, key)
+    for bit in range(32 * 8):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BadSignature):
+            verify_slip(bytes(changed), card, key)
+
+
+def test_a_slip_of_tomorrow_is_named_so() -> None:
+    data = bytes.fromhex(VECTORS["slips"]["vectors"][0]["hex"])
+    for first in (0x22, 0x13):
+        with pytest.raises(UnknownVersion):
+            read_slip(bytes([first]) + data[1:])
+    with pytest.raises(Malformed):
+        read_slip(data[:95])
+
+
+@given(st.binary(min_size=96, max_size=96))
+def test_no_bytes_of_a_slip_do_more_than_be_refused(noise: bytes) -> None:
+    for data in (noise, b"\x12" + noise[1:]):
+        try:
+            read_slip(data)
+        except FormatError:
+            continue

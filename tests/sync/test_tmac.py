@@ -141,6 +141,58 @@ INADMISSIBLE = {
 }
 
 
+VOID_LOG = bytes([0x12]) + bytes(31)
+VOID_RECORD = item(0x8B, file_part(0x10, 0, 32)) + VOID_LOG
+READS = [COMMIT, RECORDS, ENTITLEMENT, *VALUES]
+SLIP = bytes([0x12]) + bytes([9]) * 95
+
+
+def slip_into(place: int, size_b: int = 96) -> bytes:
+    return item(0x8D, file_part(0x11, 234 + 96 * place, size_b)) + SLIP[:size_b]
+
+
+def places(byte: int, entitlement: bytes = b"") -> bytes:
+    return item(0x8D, file_part(0x11, 0, 1 + len(entitlement))) + padded(bytes([byte]) + entitlement)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("entitlement", [b"", bytes([1]) * 233], ids=["alone", "with a newer entitlement"])
+def test_a_void_writes_a_slip_its_place_and_a_record(place: int, entitlement: bytes) -> None:
+    facts = parse(b"".join([*READS, slip_into(place), places(1 << place, entitlement), VOID_RECORD]))
+    assert facts.is_void
+    assert (facts.slip_written, facts.places_written) == ((place, SLIP), 1 << place)
+    assert (facts.entitlement_written, facts.own_log, facts.debits) == (entitlement or None, VOID_LOG, ())
+
+
+def test_a_void_may_write_nothing_but_its_record_and_read_no_slot() -> None:
+    facts = parse(b"".join([*READS, VOID_RECORD]))
+    assert (facts.slip_written, facts.places_written, facts.is_void) == (None, None, True)
+    assert parse(b"".join([*READS[:3], VOID_RECORD])).values == ()
+
+
+NO_VOIDS = {
+    "a payment's record": [*READS, slip_into(0), places(1), RECORD],
+    "a void's record behind debits": [*READS, *DEBITS, VOID_RECORD],
+    "a slip whose place is not taken": [*READS, slip_into(0), VOID_RECORD],
+    "a slip and another place taken": [*READS, slip_into(0), places(2), VOID_RECORD],
+    "both places taken by one slip": [*READS, slip_into(0), places(3), VOID_RECORD],
+    "a place taken without a slip": [*READS, places(1), VOID_RECORD],
+    "two slips": [*READS, slip_into(0), slip_into(1), places(3), VOID_RECORD],
+    "the place before the slip": [*READS, places(1), slip_into(0), VOID_RECORD],
+    "a slip cut short": [*READS, slip_into(0, 64), places(1), VOID_RECORD],
+    "a slip in no place": [*READS, slip_into(2), places(1), VOID_RECORD],
+    "a slip across two places": [*READS, item(0x8D, file_part(0x11, 240, 96)) + SLIP, places(1), VOID_RECORD],
+    "a slip and a debit": [*READS, slip_into(0), places(1), *DEBITS, RECORD],
+    "a payment that writes the byte alone": [*READS, places(0), *DEBITS, RECORD],
+}
+
+
+@pytest.mark.parametrize("parts", NO_VOIDS.values(), ids=NO_VOIDS.keys())
+def test_anything_a_void_does_not_send_is_refused(parts: list[bytes]) -> None:
+    with pytest.raises(Malformed):
+        parse(b"".join(parts))
+
+
 def test_the_parts_these_tests_are_made_of_are_the_payment() -> None:
     assert b"".join(WHOLE) == PAYMENT.tmi
 
