@@ -150,10 +150,13 @@ def entitle(
     mark: int = 0,
     allowance: int = 2_000,
     unconfirmed: Iterable[int] = (),
+    purses: Sequence[int] = (),
 ) -> SignedEntitlement:
-    """The centre's word: file 3 upward, one open slot a limit."""
+    """The centre's word: file 3 upward, one open slot a limit; of purse 1 unless others are named."""
     slots = tuple(
-        Slot(SlotFile(3 + k), PurseNumber(1), Cents(limit), Cents(0), LOADED_AT_ISSUING, *MARCH)
+        Slot(
+            SlotFile(3 + k), PurseNumber(purses[k] if purses else 1), Cents(limit), Cents(0), LOADED_AT_ISSUING, *MARCH
+        )
         for k, limit in enumerate(limits)
     )
     word = Entitlement(
@@ -188,6 +191,7 @@ class Seller:
         device_key: PrivateKey | None = None,
         is_new: bool = True,
         slip_keys: Mapping[Station, SlipKey] | None = None,
+        rules: RuleSet = RULES,
     ) -> None:
         self.medium = medium
         self.clock = clock or WoundClock()
@@ -196,7 +200,7 @@ class Seller:
             TerminalId(b"term-%03d" % station), 1, Station(station), "gers", b"certificate", "panier test"
         )
         self.lists = FixedLists(
-            RULES,
+            rules,
             STALL,
             {card.order.uid: card.ref for card in cards},
             {card.order.card: card.order.keys[TERMINALS] for card in cards},
@@ -209,13 +213,13 @@ class Seller:
         self.heard: list[Outward] = []
         self._insertion = 0
         self._sale = 0
-        self._make = (cards, entitlements, hot_list, slip_keys)
+        self._make = (cards, entitlements, hot_list, slip_keys, rules)
         if is_new:
             create_journal(medium, 1, Contact(NOON - timedelta(hours=3), 1, 0, NOON - timedelta(hours=3)))
 
     def after_power_cut(self, medium: Medium) -> Seller:
         """The same terminal on what is left of its medium, in its next boot."""
-        cards, entitlements, hot_list, slip_keys = self._make
+        cards, entitlements, hot_list, slip_keys, rules = self._make
         clock = WoundClock(boot=self.clock.boot + 1, boottime_ns=1_000_000_000, wall=self.clock.wall)
         return Seller(
             medium,
@@ -227,6 +231,7 @@ class Seller:
             device_key=self.device_key,
             is_new=False,
             slip_keys=slip_keys,
+            rules=rules,
         )
 
     def open(self) -> tuple[Outward, ...]:

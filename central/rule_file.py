@@ -1,4 +1,4 @@
-"""A programme's rule set from a TOML file (version 0 of its shape): strict, in plain words, one purse for now."""
+"""A programme's rule set from a TOML file (version 0 of its shape): strict, in plain words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_rule_file(path: Path) -> RuleSet:
     """The rule set of a file.
 
     Raises:
-        RuleMistake: unknown word, amount that is no quoted sum, family nobody defined, more than one purse …
+        RuleMistake: unknown word, amount that is no quoted sum, family nobody defined, no purse …
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -40,8 +40,8 @@ def read_rule_file(path: Path) -> RuleSet:
     if raw.get("unit", "EUR-cent") != "EUR-cent":
         raise RuleMistake('unit = "EUR-cent" : une autre unité n\'existe pas encore.')
     purses = _tables(raw, "purse")
-    if len(purses) != 1:
-        raise RuleMistake("une enveloppe et une seule pour l'instant : écrivez un seul [[purse]].")
+    if not purses:
+        raise RuleMistake("aucune enveloppe : écrivez au moins un [[purse]].")
     ceilings = _table(raw, "ceilings")
     _only(ceilings, _CEILINGS, "dans [ceilings]")
     rules = RuleSet(
@@ -49,7 +49,7 @@ def read_rule_file(path: Path) -> RuleSet:
         version=_whole(raw, "version", 0xFFFF),
         timezone=_text(raw, "timezone"),
         never=_words(raw, "never"),
-        purses=(_purse(purses[0]),),
+        purses=_distinct(tuple(_purse(item) for item in purses)),
         ceilings=Ceilings(
             floor_limit=_cents(ceilings, "floor_limit"),
             day_total=_cents(ceilings, "day_total"),
@@ -81,6 +81,14 @@ def _purse(raw: Mapping[str, Any]) -> Purse:
         name=_text(raw, "name"),
         pays=tuple(Condition(_words(item, "families"), _words(item, "merchants")) for item in conditions),
     )
+
+
+def _distinct(purses: tuple[Purse, ...]) -> tuple[Purse, ...]:
+    for name, values in (("number", [p.number for p in purses]), ("id", [p.code for p in purses])):
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise RuleMistake(f"deux enveloppes ont {name} = {twice} : chacune a le sien, jamais réattribué.")
+    return purses
 
 
 def _tier(raw: Mapping[str, Any]) -> Tier:

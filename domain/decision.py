@@ -1,16 +1,18 @@
 """The decision: which lines a card pays, from which slots, and why not the rest. Total and pure.
 
-The same arguments give the same answer at the stall, at the centre and in a simulation. One purse a rule set.
+The same arguments give the same answer at the stall, at the centre and in a simulation. Each open slot is a purse of
+its own; which pays what is shared out by ``domain.allocation``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from domain.allocation import Claim, allocate
 from domain.basket import Basket, Line
 from domain.card_log import Carried, Debit, LogRecord, carried_totals
 from domain.family import is_within
@@ -27,11 +29,12 @@ MOST_A_DEBIT: Final = Cents(0xFFFFF)
 
 @dataclass(frozen=True, slots=True)
 class LineDecision:
-    """What the card pays of one line, in cents, and why not more (``None``: all of it)."""
+    """What the card pays of one line, in cents, why not more (``None``: all of it), and from which slots."""
 
     line: Line
     paid: Cents
     reason: Reason | None = None
+    by_slot: tuple[Debit, ...] = ()
 
     @property
     def uncovered(self) -> Cents:
@@ -142,22 +145,23 @@ def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, 
     assert card.entitlement is not None  # _refusal has said so
     slots = _usable_slots(card.entitlement, card.counters, rules, stall)
     slips = accepted_slips(card.slips, card.entitlement, card.counters.tmc, stall.t_lo, stall.t_late)
-    left = left_in_slots(slots, card.counters, slips)
-    bounds = [
-        (total(left.values()), _empty_reason(card.entitlement, slots, stall)),
-        *_ceilings(rules, stall, carried),
-        (MOST_A_DEBIT, Reason.TERMINAL_LIMIT),
-    ]
-    most, binding = min(bounds, key=lambda bound: bound[0])
-    paid = Cents(min(most, announced.asked))
-    if paid <= 0:
-        return _nothing(announced, carried, binding)
-    limited_by = binding if paid < announced.asked else None
+    claim = _claim(announced, slots, left_in_slots(slots, card.counters, slips), rules, merchant)
+    shares = allocate(claim)
+    covered = total(Cents(sum(row)) for row in shares)
+    most, ceiling = min(_ceilings(rules, stall, carried), key=lambda bound: bound[0])
+    if covered > most:
+        shares = allocate(_cut(claim, shares, most))
+    elif covered == 0:
+        return _nothing(announced, carried, _empty_reason(card.entitlement, slots, stall))
+    limited_by = ceiling if covered > most else _empty_reason(card.entitlement, slots, stall)
+    if most <= 0:
+        return _nothing(announced, carried, ceiling)
+    paid = total(Cents(sum(row)) for row in shares)
     return Decision(
-        lines=_cover(announced.lines, paid, binding),
-        debits=_spread(paid, left),
+        lines=_cover(announced.lines, slots, shares, limited_by),
+        debits=_debits(slots, shares),
         carried=carried,
-        limited_by=limited_by,
+        limited_by=limited_by if paid < announced.asked else None,
         slips=slips,
     )
 
@@ -295,22 +299,51 @@ def _nothing(announced: Announcement, carried: Carried, reason: Reason) -> Decis
     return Decision(lines=lines, debits=(), carried=carried, refusal=reason, limited_by=reason)
 
 
-def _cover(lines: tuple[LineDecision, ...], paid: Cents, binding: Reason) -> tuple[LineDecision, ...]:
-    covered, left = [], paid
-    for line in lines:
-        part = Cents(min(left, line.paid))
+def _claim(
+    announced: Announcement, slots: tuple[Slot, ...], left: Mapping[SlotFile, Cents], rules: RuleSet, merchant: Merchant
+) -> Claim:
+    """What each open slot, a purse of its own, may pay of each line."""
+    may_pay = []
+    for slot in slots:
+        purse = rules.purse(slot.purse)
+        assert purse is not None, "usable slots are of purses the rules know"
+        may_pay.append(
+            tuple(
+                int(line.paid) if _purse_reason(line.line, purse, rules, merchant) is None else 0
+                for line in announced.lines
+            )
+        )
+    return Claim(
+        coverable=tuple(int(line.paid) for line in announced.lines),
+        budgets=tuple(int(min(left[slot.file], MOST_A_DEBIT)) for slot in slots),
+        may_pay=tuple(may_pay),
+    )
+
+
+def _cut(claim: Claim, shares: tuple[tuple[Cents, ...], ...], most: Cents) -> Claim:
+    """A ceiling of the whole payment cuts from the last line back."""
+    kept, left = [], int(most)
+    for line in range(len(claim.coverable)):
+        part = min(sum(int(row[line]) for row in shares), left)
         left -= part
-        reason = line.reason or (binding if part < line.line.amount else None)
-        covered.append(LineDecision(line.line, part, reason))
+        kept.append(part)
+    return replace(claim, coverable=tuple(kept))
+
+
+def _cover(
+    lines: tuple[LineDecision, ...], slots: tuple[Slot, ...], shares: tuple[tuple[Cents, ...], ...], binding: Reason
+) -> tuple[LineDecision, ...]:
+    covered = []
+    for number, line in enumerate(lines):
+        by_slot = tuple(
+            Debit(slot.file, row[number]) for slot, row in zip(slots, shares, strict=True) if row[number] > 0
+        )
+        paid = total(share.amount for share in by_slot)
+        reason = line.reason or (binding if paid < line.line.amount else None)
+        covered.append(LineDecision(line.line, paid, reason, by_slot))
     return tuple(covered)
 
 
-def _spread(paid: Cents, available: Mapping[SlotFile, Cents]) -> tuple[Debit, ...]:
-    debits, left = [], paid
-    for file, most in available.items():
-        part = Cents(min(left, most))
-        left -= part
-        if part > 0:
-            debits.append(Debit(file, part))
-    assert left == 0, "what is paid was found in the slots"
-    return tuple(sorted(debits, key=lambda debit: debit.file))
+def _debits(slots: tuple[Slot, ...], shares: tuple[tuple[Cents, ...], ...]) -> tuple[Debit, ...]:
+    sums = [Debit(slot.file, total(row)) for slot, row in zip(slots, shares, strict=True)]
+    return tuple(sorted((debit for debit in sums if debit.amount > 0), key=lambda debit: debit.file))

@@ -1,6 +1,4 @@
-"""The policy of a programme as data: families, purses, ceilings. Version 0 of its shape; one purse is enough for
-now.
-"""
+"""The policy of a programme as data: families, purses, ceilings. Version 0 of its shape."""
 
 from __future__ import annotations
 

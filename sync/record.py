@@ -79,6 +79,7 @@ class Pay:
     UID = 19  # 7 B
     TMC_EXPECTED = 20
     PAYMENT_SEQ, PAYMENT_TMC = 21, 22  # of the payment a void undoes
+    SHARES = 24  # [[line from 0, file, cents paid of it from this slot]]
     SLIPS_COUNTED = 23  # [[station, seq of the void]] of the slips the decision counted
 
 

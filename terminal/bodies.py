@@ -33,6 +33,11 @@ def intended_payment(
         Pay.DEBITS: _amounts(plan.debits),
         Pay.ENTITLEMENT: [entitlement.epoch, entitlement.seq],
         Pay.LINES: [_line(line) for line in decision.lines],
+        Pay.SHARES: [
+            [number, int(share.file), int(share.amount)]
+            for number, line in enumerate(decision.lines)
+            for share in line.by_slot
+        ],
         Pay.REST: int(decision.rest),
         Pay.CAMPAIGN: "none",
         Pay.MERCHANT_VERSION: merchant_version,
