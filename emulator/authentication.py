@@ -5,6 +5,7 @@ Sources: MF2DL(H)x0 data sheet section 9.1.5 (EV2); the public DESFire EV1 descr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from emulator.crypto import (
     AES_BLOCK_B,
@@ -15,14 +16,28 @@ from emulator.crypto import (
     tdes_cbc_decrypt,
     tdes_cbc_encrypt,
 )
-from emulator.memory import CardKey
-from emulator.messaging import Ev1Session, Ev2Session, ev2_session_keys
-from emulator.state import PICC, CardState, Transaction
+from emulator.messaging import Ev1Session, Ev2Session, Session, ev2_session_keys
 from emulator.status import Refused, Status
 
 ISO, AES, EV2_FIRST, EV2_NON_FIRST = 0x1A, 0xAA, 0x71, 0x77
 AUTHENTICATIONS = frozenset({ISO, AES, EV2_FIRST, EV2_NON_FIRST})
 _CAPABILITIES_B = 6
+
+
+class Authenticating(Protocol):
+    """What sessions need of a card under power, of any kind."""
+
+    session: Session | None
+
+    @property
+    def entropy(self) -> Callable[[int], bytes]:
+        """Unpredictable bytes, as many as asked for."""
+
+    def authentication_key(self, ins: int, number: int) -> bytes:
+        """The key of that number at the selected level, for that authentication; raises Refused."""
+
+    def reset(self) -> None:
+        """End the session and drop what was not committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Handshake:
     capabilities: bytes
 
 
-def challenge(state: CardState, ins: int, body: bytes) -> tuple[Handshake, bytes]:
+def challenge(state: Authenticating, ins: int, body: bytes) -> tuple[Handshake, bytes]:
     """Begin an authentication; returns the half-done handshake and the enciphered challenge."""
     key_no, capabilities = _request(ins, body)
     if ins == EV2_NON_FIRST:
@@ -45,7 +60,7 @@ def challenge(state: CardState, ins: int, body: bytes) -> tuple[Handshake, bytes
             raise Refused(Status.PERMISSION_DENIED)
     else:
         state.session = None
-    key = _key(state, ins, key_no)
+    key = state.authentication_key(ins, key_no)
     block_b = DES_BLOCK_B if ins == ISO else AES_BLOCK_B
     encrypt = tdes_cbc_encrypt if ins == ISO else aes_cbc_encrypt
     rnd_b = state.entropy(block_b)
@@ -64,21 +79,7 @@ def _request(ins: int, body: bytes) -> tuple[int, bytes]:
     return body[0], body[2:]
 
 
-def _key(state: CardState, ins: int, key_no: int) -> bytes:
-    wants_aes = ins != ISO
-    if state.selected == PICC:
-        keys: tuple[CardKey, ...] = (state.memory.picc_key,)
-        is_aes = state.memory.picc_key_is_aes
-    else:
-        keys, is_aes = state.application().keys, True
-    if key_no >= len(keys):
-        raise Refused(Status.NO_SUCH_KEY)
-    if is_aes != wants_aes:
-        raise Refused(Status.AUTHENTICATION_ERROR)
-    return keys[key_no].value
-
-
-def finish(state: CardState, handshake: Handshake, body: bytes) -> bytes:
+def finish(state: Authenticating, handshake: Handshake, body: bytes) -> bytes:
     """Check the reader's half; opens the session and returns the card's proof."""
     if len(body) != 2 * len(handshake.rnd_b):
         raise Refused(Status.LENGTH_ERROR)
@@ -93,7 +94,7 @@ def _challenges(handshake: Handshake, plain: bytes) -> bytes:
     return plain[:half]
 
 
-def _finish_iso(state: CardState, handshake: Handshake, body: bytes) -> bytes:
+def _finish_iso(state: Authenticating, handshake: Handshake, body: bytes) -> bytes:
     key = handshake.key
     rnd_a = _challenges(handshake, tdes_cbc_decrypt(key, handshake.iv, body))
     rnd_b = handshake.rnd_b
@@ -107,7 +108,7 @@ def _finish_iso(state: CardState, handshake: Handshake, body: bytes) -> bytes:
     return tdes_cbc_encrypt(key, body[-DES_BLOCK_B:], rotated_left(rnd_a))
 
 
-def _finish_aes(state: CardState, handshake: Handshake, body: bytes) -> bytes:
+def _finish_aes(state: Authenticating, handshake: Handshake, body: bytes) -> bytes:
     key, rnd_b = handshake.key, handshake.rnd_b
     rnd_a = _challenges(handshake, aes_cbc_decrypt(key, handshake.iv, body))
     session_key = rnd_a[0:4] + rnd_b[0:4] + rnd_a[12:16] + rnd_b[12:16]
@@ -116,19 +117,19 @@ def _finish_aes(state: CardState, handshake: Handshake, body: bytes) -> bytes:
     return aes_cbc_encrypt(key, body[-AES_BLOCK_B:], rotated_left(rnd_a))
 
 
-def _finish_ev2_first(state: CardState, handshake: Handshake, body: bytes) -> bytes:
+def _finish_ev2_first(state: Authenticating, handshake: Handshake, body: bytes) -> bytes:
     zero_iv = bytes(AES_BLOCK_B)
     rnd_a = _challenges(handshake, aes_cbc_decrypt(handshake.key, zero_iv, body))
     ti = state.entropy(4)
     enc_key, mac_key = ev2_session_keys(handshake.key, rnd_a, handshake.rnd_b)
-    state.transaction = Transaction()
+    state.reset()
     state.session = Ev2Session(handshake.key_no, enc_key, mac_key, ti)
     reader_capabilities = handshake.capabilities.ljust(_CAPABILITIES_B, b"\x00")
     proof = ti + rotated_left(rnd_a) + bytes(_CAPABILITIES_B) + reader_capabilities
     return aes_cbc_encrypt(handshake.key, zero_iv, proof)
 
 
-def _finish_ev2_non_first(state: CardState, handshake: Handshake, body: bytes) -> bytes:
+def _finish_ev2_non_first(state: Authenticating, handshake: Handshake, body: bytes) -> bytes:
     zero_iv = bytes(AES_BLOCK_B)
     rnd_a = _challenges(handshake, aes_cbc_decrypt(handshake.key, zero_iv, body))
     earlier = state.session
@@ -138,7 +139,7 @@ def _finish_ev2_non_first(state: CardState, handshake: Handshake, body: bytes) -
     return aes_cbc_encrypt(handshake.key, zero_iv, rotated_left(rnd_a))
 
 
-_FINISH: dict[int, Callable[[CardState, Handshake, bytes], bytes]] = {
+_FINISH: dict[int, Callable[[Authenticating, Handshake, bytes], bytes]] = {
     ISO: _finish_iso,
     AES: _finish_aes,
     EV2_FIRST: _finish_ev2_first,

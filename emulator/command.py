@@ -2,28 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from emulator.memory import CommMode
-from emulator.state import CardState
 from emulator.status import Status
+
+State = TypeVar("State")
+"""The running state of the kind of card a command is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A command's success. `mode` overrides the command's own; a command that ends the session is answered in plain."""
+    """A command's success. `mode` overrides the command's own; a command that ends the session is answered in plain.
+
+    `frames_b`: lengths of the frames of an answer that is not simply cut where a frame is full.
+    """
 
     content: bytes = b""
     status: Status = Status.OK
     mode: CommMode | None = None
-
-
-Admit = Callable[[CardState, bytes], CommMode]
-Act = Callable[[CardState, int, bytes, bytes], Answer]
-Size = Callable[[CardState, bytes], tuple[int, int]]
+    frames_b: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class Command(Generic[State]):
     """One instruction.
 
     `header_b`: bytes always in clear. `size`: least and greatest length of the data behind the header, in plain.
@@ -31,17 +33,17 @@ class Command:
     """
 
     header_b: int
-    size: Size
-    admit: Admit
-    act: Act
+    size: Callable[[State, bytes], tuple[int, int]]
+    admit: Callable[[State, bytes], CommMode]
+    act: Callable[[State, int, bytes, bytes], Answer]
 
 
-def exactly(data_b: int) -> Size:
+def exactly(data_b: int) -> Callable[[object, bytes], tuple[int, int]]:
     """Data of one length."""
     return lambda _state, _header: (data_b, data_b)
 
 
-def between(least_b: int, most_b: int) -> Size:
+def between(least_b: int, most_b: int) -> Callable[[object, bytes], tuple[int, int]]:
     """Data of any length in a range, both ends included."""
     return lambda _state, _header: (least_b, most_b)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from emulator.budget import file_b, require_room
 from emulator.command import Answer, Command, between, exactly, u24
 from emulator.key_commands import AES_KEY_TYPE
 from emulator.memory import (
@@ -57,7 +58,13 @@ def _create_application(state: CardState, _ins: int, _header: bytes, data: bytes
         iso_file_id=iso[:2],
         df_name=iso[2:],
     )
-    state.keep(state.memory.with_application(application))
+    return _keep_created(state, application)
+
+
+def _keep_created(state: CardState, application: Application) -> Answer:
+    memory = state.memory.with_application(application)
+    require_room(memory)
+    state.keep(memory)
     return Answer()
 
 
@@ -71,8 +78,7 @@ def _add(state: CardState, number: int, file: CardFile) -> Answer:
     nibbles = (rights.read, rights.write, rights.read_write, rights.change)
     if any(len(application.keys) <= right < FREE for right in nibbles):
         raise Refused(Status.PARAMETER_ERROR)
-    state.keep(state.memory.with_application(application.with_file(number, file)))
-    return Answer()
+    return _keep_created(state, application.with_file(number, file))
 
 
 def _without_iso_file_id(state: CardState, data: bytes, length_b: int) -> bytes:
@@ -143,11 +149,13 @@ def _create_tmac_file(state: CardState, _ins: int, header: bytes, data: bytes) -
 
 
 def _delete_file(state: CardState, _ins: int, _header: bytes, data: bytes) -> Answer:
+    """The number is free again; the memory comes back with FormatPICC only."""
     number = data[0]
-    state.file(number)
+    lost_b = file_b(state.file(number))
     application = state.application()
     files = {other: file for other, file in application.files.items() if other != number}
-    state.keep(state.memory.with_application(replace(application, files=files)))
+    memory = state.memory.with_application(replace(application, files=files))
+    state.keep(replace(memory, deleted_b=memory.deleted_b + lost_b))
     state.transaction = Transaction()
     return Answer()
 

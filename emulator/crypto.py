@@ -1,14 +1,21 @@
-"""The emulator's only door to `cryptography`: block ciphers, CMAC, checksum and padding of a DESFire card."""
+"""The emulator's only door to `cryptography`: block ciphers, CMAC, checksum, padding and the originality signature."""
 
 import zlib
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.hashes import SHA224
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 AES_BLOCK_B = 16
 DES_BLOCK_B = 8
+_P224_NUMBER_B = 28
+_MAKER_KEY = ec.derive_private_key(int.from_bytes(b"maker of the virtual cards", "big"), ec.SECP224R1())
+"""Stands for the card maker's key, which nobody else has; anyone may know this one, it proves nothing."""
 
 
 def aes_cbc_encrypt(key: bytes, iv: bytes, plain: bytes) -> bytes:
@@ -108,3 +115,19 @@ def rotated_left(challenge: bytes) -> bytes:
 def xored(left: bytes, right: bytes) -> bytes:
     """Exclusive-or two byte strings of one length."""
     return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+
+def originality_signature(uid: bytes) -> bytes:
+    """Return what Read_Sig answers: r ‖ s, 56 bytes, ECDSA on P-224 over the UID itself, not a hash (AN12196, ch. 7).
+
+    The same UID always gets the same signature.
+    """
+    number = uid.rjust(_P224_NUMBER_B, b"\x00")
+    signature = _MAKER_KEY.sign(number, ec.ECDSA(Prehashed(SHA224()), deterministic_signing=True))
+    r, s = decode_dss_signature(signature)
+    return r.to_bytes(_P224_NUMBER_B, "big") + s.to_bytes(_P224_NUMBER_B, "big")
+
+
+def originality_public_key() -> bytes:
+    """Return the key that verifies every virtual card's signature, in place of NXP's: 57 bytes, 04 ‖ x ‖ y."""
+    return _MAKER_KEY.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

@@ -58,11 +58,13 @@ def write_size(_state: CardState, header: bytes) -> tuple[int, int]:
 
 
 def write_data(state: CardState, ins: int, header: bytes, data: bytes) -> Answer:
-    """A standard file changes at once, a backup file with CommitTransaction."""
+    """A standard file changes at once, and under a tear in part; a backup file with CommitTransaction."""
     number, offset_b = header[0], u24(header[1:4])
     committed = state.file(number)
     file = state.pending(number, committed)
     assert isinstance(file, DataFile)
+    if state.torn is not None and not file.is_backup:
+        data = data[: state.torn(len(data))]
     content = file.content[:offset_b] + data + file.content[offset_b + len(data) :]
     written = replace(file, content=content)
     if file.is_backup:

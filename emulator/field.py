@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from emulator.tear import Disturbance, Fault, Phase, Tear
+from emulator.tear import Disturbance, Fault, Phase, Tear, TornWrite, Written
 
 _CLA_READER = 0xFF
 _GET_UID = bytes.fromhex("FFCA000000")
@@ -35,6 +35,14 @@ class Card(Protocol):
 
     def transceive(self, apdu: bytes) -> bytes:
         """One APDU and its answer."""
+
+
+@runtime_checkable
+class TearableInside(Protocol):
+    """A card that can lose its power while it writes."""
+
+    def transceive_torn(self, apdu: bytes, written: Written) -> None:
+        """Carry out an APDU of whose writes only as much is kept as `written` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,10 @@ class Presentation:
         phases = {disturbance.phase for disturbance in due if isinstance(disturbance, Tear)}
         if Phase.BEFORE in phases:
             self._lose(index, instruction, len(apdu))
+        for disturbance in due:
+            if isinstance(disturbance, TornWrite):
+                self._write_in_part(apdu, disturbance.written)
+                self._lose(index, instruction, len(apdu))
         answer = self._card.transceive(apdu)
         if Phase.ANSWER_LOST in phases:
             self._lose(index, instruction, len(apdu))
@@ -120,6 +132,12 @@ class Presentation:
             if moment.nth in (0, self._seen[position]):
                 due.append(disturbance)
         return due
+
+    def _write_in_part(self, apdu: bytes, written: Written) -> None:
+        if isinstance(self._card, TearableInside):
+            self._card.transceive_torn(apdu, written)
+        elif written(1):
+            self._card.transceive(apdu)
 
     def _lose(self, index: int, instruction: int, out_b: int) -> None:
         self._note(index, instruction, out_b, 0)

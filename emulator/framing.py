@@ -1,6 +1,7 @@
 """Wrapped native APDUs, frame limits and the chaining of long answers (ISO/IEC 7816-4, MF2DL(H)x0 section 8.3)."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from emulator.status import Refused, Status
 
@@ -47,16 +48,17 @@ def unwrap(apdu: bytes) -> NativeCommand:
     return NativeCommand(ins, body)
 
 
-def answer_frames(ins: int, payload: bytes, version_frame_b: int) -> list[bytes]:
+def answer_frames(ins: int, payload: bytes, frames_b: tuple[int, ...]) -> list[bytes]:
     """Cut an answer into the frames the reader must ask for one after another.
 
-    GetVersion has frames of its own; the ISO-DEP chained instructions answer in one APDU or not at all.
+    `frames_b`: where the command has frames of its own, their lengths; what follows goes with the last one. The ISO-DEP
+    chained instructions answer in one APDU or not at all.
     """
     if ins in ISO_CHAINED:
         if len(payload) > SHORT_ANSWER_B:
             raise Refused(Status.LENGTH_ERROR)
         return [payload]
-    if ins == 0x60:
-        second = 2 * version_frame_b
-        return [payload[:version_frame_b], payload[version_frame_b:second], payload[second:]]
+    if frames_b:
+        ends = [*accumulate(frames_b[:-1]), len(payload)]
+        return [payload[start:end] for start, end in pairwise([0, *ends])]
     return [payload[at : at + FRAME_ANSWER_B] for at in range(0, len(payload), FRAME_ANSWER_B)] or [b""]

@@ -1,4 +1,4 @@
-"""ChangeKey, ChangeKeySettings, GetKeySettings, GetKeyVersion and SetConfiguration (MF2DL(H)x0 section 10.6)."""
+"""ChangeKey, ChangeKeySettings, GetKeySettings and GetKeyVersion (MF2DL(H)x0 section 10.6)."""
 
 from dataclasses import replace
 
@@ -21,7 +21,6 @@ AES_KEY_TYPE = 0x80
 _KEY_B = 16
 _CRC_B = 4
 _SAME_KEY, _FROZEN = 0xE, 0xF
-_FORMAT_DISABLED_AND_RANDOM_ID, _ATS = 0x00, 0x02
 
 
 def _stored_key(state: CardState, number: int) -> CardKey:
@@ -154,29 +153,9 @@ def _get_version(state: CardState, _ins: int, _header: bytes, data: bytes) -> An
     return Answer(bytes([_stored_key(state, data[0]).version]))
 
 
-def _admit_configuration(state: CardState, _header: bytes) -> CommMode:
-    if state.selected != PICC:
-        raise Refused(Status.PERMISSION_DENIED)
-    require_master(state)
-    if isinstance(state.session, Ev1Session):
-        raise Refused(Status.PERMISSION_DENIED)
-    return CommMode.FULL
-
-
-def _set_configuration(state: CardState, _ins: int, header: bytes, data: bytes) -> Answer:
-    """Kept, not acted on: format disabled (option 00, bit 0) and the ATS (02). Random ID is not offered."""
-    option = header[0]
-    known = (option == _FORMAT_DISABLED_AND_RANDOM_ID and data in (b"\x00", b"\x01")) or option == _ATS
-    if not known:
-        raise Refused(Status.PARAMETER_ERROR)
-    state.keep(replace(state.memory, configuration={**state.memory.configuration, option: data}))
-    return Answer()
-
-
 KEY_COMMANDS = {
     0xC4: Command(1, between(_KEY_B + 1, _KEY_B + 1 + 2 * _CRC_B), _admit_change_key, _change_key),
     0x54: Command(0, exactly(1), _admit_change_settings, _change_settings),
     0x45: Command(0, exactly(0), _admit_listing, _get_settings),
     0x64: Command(0, exactly(1), _admit_anyone, _get_version),
-    0x5C: Command(1, between(1, 20), _admit_configuration, _set_configuration),
 }

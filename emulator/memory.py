@@ -8,6 +8,8 @@ from emulator.status import Refused, Status
 
 FREE = 0xE
 NEVER = 0xF
+PICC_CONFIGURATION = 0x00
+FORMAT_DISABLED, RANDOM_ID = 0x01, 0x02
 
 
 class CommMode(IntEnum):
@@ -131,7 +133,10 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class CardMemory:
-    """The whole card. `picc_key_is_aes` is False on a blank card, whose master key is two-key triple DES."""
+    """The whole card. `picc_key_is_aes` is False on a blank card, whose master key is two-key triple DES.
+
+    `configuration`: option → bytes, as set by SetConfiguration. `deleted_b`: bytes that deleted files still take.
+    """
 
     uid: bytes
     generation: str = "EV3"
@@ -141,6 +146,17 @@ class CardMemory:
     originality_signature: bytes = bytes(56)
     configuration: Mapping[int, bytes] = field(default_factory=dict)
     applications: Mapping[bytes, Application] = field(default_factory=dict)
+    deleted_b: int = 0
+
+    @property
+    def picc_configuration(self) -> int:
+        """The bits FORMAT_DISABLED and RANDOM_ID."""
+        return self.configuration.get(PICC_CONFIGURATION, b"\x00")[0]
+
+    @property
+    def is_random_id(self) -> bool:
+        """Whether anticollision gives a new number each time instead of the UID."""
+        return bool(self.picc_configuration & RANDOM_ID)
 
     def with_application(self, application: Application) -> "CardMemory":
         """The same card with one application added or replaced."""

@@ -1,7 +1,9 @@
 """Access rights: which communication mode a command gets on a file, or why it is refused."""
 
+from typing import Protocol
+
 from emulator.memory import FREE, NEVER, CommMode
-from emulator.messaging import Ev1Session
+from emulator.messaging import Ev1Session, Session
 from emulator.state import CardState
 from emulator.status import Refused, Status
 
@@ -11,7 +13,13 @@ SETTINGS_CHANGEABLE = 0x08
 MASTER_KEY_CHANGEABLE = 0x01
 
 
-def granted_mode(state: CardState, file_mode: CommMode, *rights: int) -> CommMode:
+class InSession(Protocol):
+    """A card under power, of any kind."""
+
+    session: Session | None
+
+
+def granted_mode(state: InSession, file_mode: CommMode, *rights: int) -> CommMode:
     """Return the file's mode when the session's key is among `rights`, plain when one of them is free.
 
     Refused with AUTHENTICATION_ERROR without a session, PERMISSION_DENIED with another key or when nobody may
@@ -28,7 +36,7 @@ def granted_mode(state: CardState, file_mode: CommMode, *rights: int) -> CommMod
     raise Refused(Status.PERMISSION_DENIED)
 
 
-def management_mode(state: CardState) -> CommMode:
+def management_mode(state: InSession) -> CommMode:
     """Mode of the commands that carry no file content: MAC in a session, plain without."""
     return CommMode.PLAIN if state.session is None else CommMode.MAC
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from emulator.memory import Application, CardFile, CardMemory, CommMode, TmacFile
+from emulator.authentication import ISO
+from emulator.memory import Application, CardFile, CardKey, CardMemory, CommMode, TmacFile
 from emulator.messaging import Session
 from emulator.state_file import CardStore, to_text
 from emulator.status import Refused, Status
+from emulator.tear import Written
 from emulator.tmac import tmi_item
 
 PICC = bytes(3)
@@ -44,9 +46,12 @@ class CardState:
     selected: bytes = PICC
     session: Session | None = None
     transaction: Transaction = field(default_factory=Transaction)
+    torn: Written | None = None
 
     def keep(self, memory: CardMemory) -> None:
-        """Make a change permanent at once: written first, then in force."""
+        """Make a change permanent at once: written first, then in force. Under a tear, whole or not at all."""
+        if self.torn is not None and self.torn(1) == 0:
+            return
         self.store.write(to_text(memory))
         self.memory = memory
 
@@ -59,6 +64,19 @@ class CardState:
         """End the session and drop what was not committed."""
         self.session = None
         self.transaction = Transaction()
+
+    def authentication_key(self, ins: int, number: int) -> bytes:
+        """The key of that number at the selected level; AuthenticateISO takes triple DES keys, all others AES."""
+        if self.selected == PICC:
+            keys: tuple[CardKey, ...] = (self.memory.picc_key,)
+            is_aes = self.memory.picc_key_is_aes
+        else:
+            keys, is_aes = self.application().keys, True
+        if number >= len(keys):
+            raise Refused(Status.NO_SUCH_KEY)
+        if is_aes == (ins == ISO):
+            raise Refused(Status.AUTHENTICATION_ERROR)
+        return keys[number].value
 
     def application(self) -> Application:
         """The selected application; refused at card level."""

@@ -21,6 +21,8 @@ from emulator.memory import (
 
 FORMAT = "panier-virtual-card"
 VERSION = 1
+DESFIRE, NTAG424 = "desfire", "ntag424"
+"""What a file's member `kind` says; a file without it is of a DESFire card."""
 Json = dict[str, Any]
 
 
@@ -81,12 +83,28 @@ class FileStore:
             os.close(folder)
 
 
+def store_for(store: CardStore | Path | None) -> CardStore:
+    """The store itself, a file's store for a path, or memory only for nothing."""
+    if store is None:
+        return MemoryStore()
+    return FileStore(store) if isinstance(store, Path) else store
+
+
+def kind_of(text: str) -> str:
+    """What kind of card a file describes; raises CardFileUnreadable."""
+    try:
+        return str(json.loads(text).get("kind", DESFIRE))
+    except (ValueError, AttributeError) as fault:
+        raise CardFileUnreadable(f"damaged card file: {type(fault).__name__}") from fault
+
+
 def to_text(memory: CardMemory) -> str:
     """Write the whole memory as JSON text."""
     return json.dumps(
         {
             "format": FORMAT,
             "version": VERSION,
+            "kind": DESFIRE,
             "uid": _hex(memory.uid),
             "generation": memory.generation,
             "picc": {
@@ -97,6 +115,7 @@ def to_text(memory: CardMemory) -> str:
             "originality_signature": _hex(memory.originality_signature),
             "configuration": {f"{option:02X}": _hex(value) for option, value in memory.configuration.items()},
             "applications": {_hex(aid): _application_json(app) for aid, app in memory.applications.items()},
+            "deleted_b": memory.deleted_b,
         },
         indent=1,
     )
@@ -106,8 +125,8 @@ def from_text(text: str) -> CardMemory:
     """Read a memory back; raises CardFileUnreadable for damage or an unknown format or version."""
     try:
         card = json.loads(text)
-        if card["format"] != FORMAT or card["version"] != VERSION:
-            raise CardFileUnreadable("unknown format or version of the card file")
+        if card["format"] != FORMAT or card["version"] != VERSION or card.get("kind", DESFIRE) != DESFIRE:
+            raise CardFileUnreadable("unknown format, version or kind of the card file")
         picc = card["picc"]
         return CardMemory(
             uid=bytes.fromhex(card["uid"]),
@@ -118,6 +137,7 @@ def from_text(text: str) -> CardMemory:
             originality_signature=bytes.fromhex(card["originality_signature"]),
             configuration={int(k, 16): bytes.fromhex(v) for k, v in card["configuration"].items()},
             applications={bytes.fromhex(aid): _application(aid, app) for aid, app in card["applications"].items()},
+            deleted_b=int(card.get("deleted_b", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CardFileUnreadable(f"damaged card file: {type(fault).__name__}") from fault

@@ -7,7 +7,9 @@ class Status(IntEnum):
     """The byte after 91 in an answer (MF2DL(H)x0, status codes)."""
 
     OK = 0x00
+    COMMAND_NOT_FOUND = 0x0B
     NO_CHANGES = 0x0C
+    OUT_OF_MEMORY = 0x0E
     ILLEGAL_COMMAND = 0x1C
     INTEGRITY_ERROR = 0x1E
     NO_SUCH_KEY = 0x40

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from random import Random
 
 OVERSIZED_B = 65535
 
@@ -41,6 +42,30 @@ class Tear:
     phase: Phase
 
 
+Written = Callable[[int], int]
+"""How many bytes of a write reach the memory before the field goes: 0 to the length asked. A change that the card makes
+whole or not at all asks with length 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TornWrite:
+    """The card leaves the field while it writes: no answer, and the effect is there, not there, or there in part."""
+
+    at: Moment
+    written: Written
+
+
+def prefix(written_b: int) -> Written:
+    """The first `written_b` bytes, or all when there are fewer."""
+    return lambda length_b: min(written_b, length_b)
+
+
+def chance(seed: int) -> Written:
+    """Nothing, everything or a prefix of any length, each as likely; the same for the same seed."""
+    choose = Random(seed)
+    return lambda length_b: choose.choice((0, length_b, choose.randint(0, length_b)))
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """The card gives a distorted answer to some APDU; `distort` gets the true answer, status bytes included."""
@@ -49,7 +74,7 @@ class Fault:
     distort: Callable[[bytes], bytes]
 
 
-Disturbance = Tear | Fault
+Disturbance = Tear | TornWrite | Fault
 
 
 def tear_at(index: int, phase: Phase) -> Tear:
@@ -60,6 +85,11 @@ def tear_at(index: int, phase: Phase) -> Tear:
 def tear_on(instruction: int, phase: Phase, nth: int = 1) -> Tear:
     """Tear at the nth APDU with that instruction."""
     return Tear(Moment(instruction=instruction, nth=nth), phase)
+
+
+def torn_write(instruction: int, written: Written, nth: int = 1) -> TornWrite:
+    """Tear inside the nth APDU with that instruction, by `prefix(n)` or `chance(seed)`."""
+    return TornWrite(Moment(instruction=instruction, nth=nth), written)
 
 
 def empty(_answer: bytes) -> bytes:

@@ -19,11 +19,12 @@ def emulate() -> None:
 @click.option("--uid", default=None, help="14 chiffres hexadécimaux : fait une carte vierge si le fichier manque")
 def card(port: int, state: Path, uid: str | None) -> None:
     from emulator.card import VirtualCard
+    from emulator.open_card import open_card
     from emulator.vpcd import CardInField
 
     if not state.exists() and uid is None:
         raise click.ClickException(f"{state} n'existe pas. Donnez --uid pour faire une carte vierge.")
-    made = VirtualCard.blank(bytes.fromhex(uid), state) if uid and not state.exists() else VirtualCard.load(state)
+    made = VirtualCard.blank(bytes.fromhex(uid), state) if uid and not state.exists() else open_card(state)
     field = CardInField(made, port)
     try:
         field.present()

@@ -101,7 +101,7 @@ def test_the_originality_signature_answers_with_status_90(blank: VirtualCard, ca
     host = _picc(blank)
     assert host.apdu(0x3C, b"\x00") == (bytes(range(56)), 0x90)
     assert _refusal(host, 0x3C, b"\x01") == 0x9E
-    assert _host(card, 1).full(0x3C, b"\x00", status=0x90) == bytes(56)
+    assert _host(card, 1).full(0x3C, b"\x00", status=0x90) == card.memory.originality_signature
 
 
 # --- the first keys
@@ -491,14 +491,14 @@ def test_without_a_transaction_mac_file_commit_gives_no_proof(card: VirtualCard)
     assert _host(card, 1).get_value(1) == FULL_CENTS - 5
 
 
-def test_configuration_is_kept_and_random_id_refused(card: VirtualCard) -> None:
+def test_configuration_is_kept_and_unknown_options_refused(card: VirtualCard) -> None:
     host = _picc(card)
     host.ev2(KEYS[4], 0)
     host.full(0x5C, b"\x00", b"\x01")
     host.full(0x5C, b"\x02", bytes.fromhex("067577810280"))
     assert dict(card.memory.configuration) == {0: b"\x01", 2: bytes.fromhex("067577810280")}
     with pytest.raises(Status, match="9E"):
-        host.full(0x5C, b"\x00", b"\x02")
+        host.full(0x5C, b"\x00", b"\x04")
     assert _refusal(_host(card), 0x5C, b"\x00\x01") == 0x9D
 
 

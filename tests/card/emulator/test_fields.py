@@ -10,7 +10,10 @@ from virtual_card_host import AID, UID, Host
 from emulator.card import ATR, VirtualCard
 from emulator.field import Exchange, FieldGone
 from emulator.inprocess import InProcessField
-from emulator.tear import Fault, Moment, Phase, empty, oversized, tear_at, tear_on
+from emulator.ntag424.card import VirtualNtag
+from emulator.open_card import open_card
+from emulator.state_file import MemoryStore
+from emulator.tear import Fault, Moment, Phase, empty, oversized, prefix, tear_at, tear_on, torn_write
 from emulator.vpcd import CardInField
 
 GET_UID = bytes.fromhex("FFCA000000")
@@ -143,6 +146,20 @@ def test_a_card_on_the_virtual_reader_answers_like_one_in_the_process(reader: Re
     assert card.is_present
     card.lift()
     assert not card.is_present
+
+
+def test_a_tag_on_the_virtual_reader_can_be_pulled_inside_a_write(reader: Reader) -> None:
+    store = MemoryStore()
+    VirtualNtag.blank(UID, store)
+    tag = CardInField(open_card(store), reader.port, disturbances=[torn_write(0x8D, prefix(2))])
+    tag.present()
+    reader.accept()
+    reader.control(1)
+    assert reader.ask(GET_UID) == UID + b"\x90\x00"
+    assert reader.ask(bytes.fromhex("00A4040C07D276000085010100")) == b"\x90\x00"
+    assert reader.ask(bytes.fromhex("908D00000B020000000400000102030400")) is None
+    assert tag.wait_gone(WAIT_S)
+    assert VirtualNtag.load(store).memory.files[2].content[:4] == bytes.fromhex("01020000")
 
 
 @pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.value)
