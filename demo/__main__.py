@@ -137,7 +137,8 @@ def issue_through_pcsc(folder: Path, card: Path, reader: int) -> CardId:
     """The issuing station's own command, on a virtual reader."""
     hand = VpcdHand(reader)
     hand.lay_down(card)
-    argv = panier("issue", "--json", "--centre", str(folder / "centre"), "--reader", VIRTUAL_READERS[reader])
+    station = ("--centre", str(folder / "centre"), "--reader", VIRTUAL_READERS[reader])
+    argv = panier("issue", "--json", *station, "--originality", "off")  # no maker signs a virtual chip
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     hand.lift()
     if done.returncode != 0:

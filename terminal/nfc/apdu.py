@@ -25,7 +25,10 @@ FRAME_PAYLOAD_B: Final = 54
 class Ins(IntEnum):
     """Instructions this host sends."""
 
+    CREDIT = 0x0C
     AUTHENTICATE_ISO = 0x1A
+    LIMITED_CREDIT = 0x1C
+    READ_SIGNATURE = 0x3C
     READ_DATA = 0xBD
     WRITE_DATA = 0x3D
     READ_RECORDS = 0xBB
@@ -38,6 +41,7 @@ class Ins(IntEnum):
     CHANGE_KEY_SETTINGS = 0x54
     SELECT_APPLICATION = 0x5A
     GET_VERSION = 0x60
+    GET_KEY_VERSION = 0x64
     GET_APPLICATION_IDS = 0x6A
     GET_VALUE = 0x6C
     GET_FILE_IDS = 0x6F
@@ -53,6 +57,7 @@ class Ins(IntEnum):
     CREATE_STANDARD_FILE = 0xCD
     CREATE_TMAC_FILE = 0xCE
     DEBIT = 0xDC
+    GET_FILE_SETTINGS = 0xF5
 
 
 class Status(IntEnum):
