@@ -84,7 +84,7 @@ def _purse(raw: Mapping[str, Any]) -> Purse:
 
 
 def _distinct(purses: tuple[Purse, ...]) -> tuple[Purse, ...]:
-    for name, values in (("number", [p.number for p in purses]), ("id", [p.code for p in purses])):
+    for name, values in (("number", [str(p.number) for p in purses]), ("id", [p.code for p in purses])):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
             raise RuleMistake(f"deux enveloppes ont {name} = {twice} : chacune a le sien, jamais réattribué.")

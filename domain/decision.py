@@ -73,6 +73,7 @@ class CardFacts:
         is_in_doubt: whether an earlier payment of this card is still unresolved after recovery.
         no_entitlement: why there is none, where there is none.
         slips: voids the card carries, signatures verified, revoked terminals left out.
+        seen: the furthest this terminal has seen its counters, or ``None``.
     """
 
     card: CardId
@@ -84,6 +85,7 @@ class CardFacts:
     is_in_doubt: bool = False
     no_entitlement: Reason = Reason.ENTITLEMENT_MISSING
     slips: tuple[Slip, ...] = ()
+    seen: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class StallFacts:
         lists_age_days: age of the lists by ``t_late``.
         paid_here_today: by this card at this terminal today, in cents.
         terminal_left: cents the terminal may still take before its next sync, ``None`` for no limit.
+        card_left: cents of these this card may still spend here, ``None`` for no limit.
     """
 
     t_lo: datetime
@@ -103,6 +106,7 @@ class StallFacts:
     lists_age_days: int
     paid_here_today: Cents
     terminal_left: Cents | None = None
+    card_left: Cents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Rea
         return card.no_entitlement
     if stall.t_late >= card.entitlement.valid_until:
         return Reason.ENTITLEMENT_EXPIRED
-    if not is_genuine(card.entitlement, card.counters):
+    if not is_genuine(card.entitlement, card.counters) or is_behind(card.counters, card.seen):
         return Reason.NOT_GENUINE
     return None
 
@@ -253,6 +257,15 @@ def is_genuine(entitlement: Entitlement, counters: Counters) -> bool:
     read = [slot for slot in entitlement.slots if slot.file in counters.values]
     return all(slot.floor <= slot.spent(counters.values[slot.file]) for slot in read) and all(
         0 <= counters.values[slot.file] <= slot.loaded for slot in read
+    )
+
+
+def is_behind(counters: Counters, seen: Counters | None) -> bool:
+    """Whether a card shows less than this terminal has seen of it before; a genuine one never does."""
+    if seen is None:
+        return False
+    return counters.tmc < seen.tmc or any(
+        value > seen.values[file] for file, value in counters.values.items() if file in seen.values
     )
 
 
@@ -281,8 +294,9 @@ def _ceilings(rules: RuleSet, stall: StallFacts, carried: Carried) -> list[tuple
     aged = day_total_by_age(usual, stall.lists_age_days)
     if aged is not None:
         bounds.append((not_negative(aged - day_total), Reason.LISTS_TOO_OLD))
-    if stall.terminal_left is not None:
-        bounds.append((not_negative(stall.terminal_left), Reason.TERMINAL_LIMIT))
+    for left in (stall.terminal_left, stall.card_left):
+        if left is not None:
+            bounds.append((not_negative(left), Reason.TERMINAL_LIMIT))
     return bounds
 
 

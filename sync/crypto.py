@@ -1,4 +1,5 @@
-"""The host side's only door to ``cryptography``: P-256 signatures, AES and its CMAC, sealing to a key.
+"""The host side's only door to ``cryptography``: P-256 signatures, AES and its CMAC, sealing to a key, and the P-224
+signature a chip maker leaves on its chips.
 
 Nothing here logs or puts a key, a nonce or a plain text into an exception.
 """
@@ -13,10 +14,11 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sync.errors import BadSignature, Malformed
@@ -26,7 +28,12 @@ PublicKey = ec.EllipticCurvePublicKey
 SIGNATURE_SIZE_B: Final = 64
 PUBLIC_KEY_SIZE_B: Final = 65
 KEY_SIZE_B: Final = 16
+SEAL_KEY_SIZE_B: Final = 32
+SALT_SIZE_B: Final = 16
+_NONCE_SIZE_B: Final = 12
 _ES256: Final = ec.ECDSA(hashes.SHA256())
+_P224_B: Final = 28
+_P224_UNHASHED: Final = ec.ECDSA(Prehashed(hashes.SHA224()))  # 28 bytes, taken as they are
 
 
 def new_private_key() -> PrivateKey:
@@ -78,6 +85,33 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
         key.verify(encode_dss_signature(r, s), message, _ES256)
+    except InvalidSignature:
+        raise BadSignature("the signature does not hold") from None
+
+
+def verify_p224_unhashed(public: bytes, message: bytes, signature: bytes) -> None:
+    """Nothing when an ECDSA signature on P-224 holds over the message itself, not over a hash of it.
+
+    Chip makers sign serial numbers so (NXP AN11350 §2: "none hashing"; r ‖ s, 28 bytes each).
+
+    Args:
+        public: uncompressed point, 57 bytes.
+        message: at most 28 bytes, a number in front of which zeros mean nothing.
+
+    Raises:
+        BadSignature: it does not hold. Malformed: no point of the curve, or a longer message.
+    """
+    if len(message) > _P224_B:
+        raise Malformed("a message longer than the curve's order")
+    if len(signature) != 2 * _P224_B:
+        raise BadSignature("a signature on P-224 has 56 bytes")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP224R1(), public)
+    except ValueError:
+        raise Malformed("not a P-224 public key") from None
+    r, s = int.from_bytes(signature[:_P224_B], "big"), int.from_bytes(signature[_P224_B:], "big")
+    try:
+        key.verify(encode_dss_signature(r, s), message.rjust(_P224_B, b"\x00"), _P224_UNHASHED)
     except InvalidSignature:
         raise BadSignature("the signature does not hold") from None
 
@@ -183,3 +217,35 @@ def open_sealed(key: PrivateKey, sealed: bytes, context: bytes) -> bytes:
 
 def _sealing_key(shared: bytes, salt: bytes, context: bytes) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=b"panier/seal/1" + context).derive(shared)
+
+
+def argon2id(
+    secret: bytes,
+    salt: bytes,
+    *,
+    memory_kib: int = 65_536,
+    passes: int = 3,
+    lanes: int = 4,
+    size_b: int = SEAL_KEY_SIZE_B,
+) -> bytes:
+    """A key from a secret that may be guessed (RFC 9106, Argon2id; the defaults are its second recommendation, §4).
+
+    Args:
+        salt: 16 random bytes, kept beside what the key seals, as the three costs are.
+        memory_kib: at least 8 for each lane.
+    """
+    return Argon2id(salt=salt, length=size_b, iterations=passes, lanes=lanes, memory_cost=memory_kib).derive(secret)
+
+
+def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
+    """AES-256-GCM under a 32-byte key: 12 random bytes of nonce ‖ cipher text and tag; ``aad`` is bound, not kept."""
+    nonce = token(_NONCE_SIZE_B)
+    return nonce + AESGCM(key).encrypt(nonce, plain, aad)
+
+
+def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+    """The inverse of ``seal``; BadSignature when it was altered, or sealed under another key or for another purpose."""
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_SIZE_B], sealed[_NONCE_SIZE_B:], aad)
+    except (InvalidTag, ValueError):
+        raise BadSignature("not sealed under this key") from None

@@ -21,6 +21,7 @@ from sync.crypto import PublicKey, public_bytes, public_key, sha256
 from sync.errors import BadSignature, Malformed, UnknownVersion
 from sync.signed_lists import CentreKeys, read_centre_keys
 
+USUAL_LEASE_DAYS: Final = 31
 SECRET_SIZE_B: Final = 10
 FINGERPRINT_SIZE_B: Final = 10
 MOST_REQUEST_B: Final = 1_024
@@ -76,6 +77,7 @@ class Certificate:
         card_cap: cents of these that one card may spend.
         caps_version: of the two.
         valid_from, valid_until: aware UTC, whole seconds.
+        lease_days: days without an answer of the centre after which it authenticates no card any more.
     """
 
     terminal: TerminalId
@@ -89,6 +91,7 @@ class Certificate:
     caps_version: int
     valid_from: datetime
     valid_until: datetime
+    lease_days: int = USUAL_LEASE_DAYS
 
 
 def encode_certificate(certificate: Certificate, key_id: bytes, sign: Callable[[bytes], bytes]) -> bytes:
@@ -106,6 +109,7 @@ def encode_certificate(certificate: Certificate, key_id: bytes, sign: Callable[[
         9: certificate.caps_version,
         10: int(certificate.valid_from.timestamp()),
         11: int(certificate.valid_until.timestamp()),
+        12: certificate.lease_days,
     }
     return sign1(ContentType.CERTIFICATE, key_id, encode(payload), sign)
 
@@ -128,6 +132,7 @@ def read_certificate(signed: bytes, root: PublicKey) -> Certificate:
         caps_version=take_int(fields, 9),
         valid_from=_instant(take_int(fields, 10, 2**36)),
         valid_until=_instant(take_int(fields, 11, 2**36)),
+        lease_days=take_int(fields, 12, 366) if 12 in fields else USUAL_LEASE_DAYS,
     )
 
 

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
 from domain.family import Family
 from sync import crypto
+from sync.crypto import PrivateKey
 from sync.enrolment import Request, encode_request, read_code, read_response
+from terminal.errors import JournalDamaged
 from terminal.events import Inward, ListsChanged, Outward, Status
 from terminal.loop import TillLoop
 from terminal.nfc.key_store import KeyStore
+from terminal.nfc.polled import OpenAntenna, PolledReaders
 from terminal.offline_queue.contact import Contact
 from terminal.offline_queue.identity import (
     SOFTWARE,
     EnrolledTerminal,
     FileSigner,
+    SealedSigner,
     keep_enrolment,
     load_enrolled,
-    own_device_key,
 )
 from terminal.offline_queue.journal import OfflineJournal, create_journal, open_journal
-from terminal.offline_queue.lists import OfflineLists
+from terminal.offline_queue.lists import OfflineLists, TakeKeys
 from terminal.offline_queue.medium import Disk
 from terminal.offline_queue.outbox import OfflineOutbox
+from terminal.offline_queue.sealed_key import (
+    SEAL_CREDENTIAL,
+    Pause,
+    Unlock,
+    device_key_of,
+    device_key_without_pin,
+    given_credential,
+    own_device_key,
+)
 from terminal.offline_queue.socket import SOCKET_FILE, OutboxClient, OutboxServer
-from terminal.ports import Clock, Outbox, Readers, Stamp
+from terminal.offline_queue.waiting_lists import WAITING_FILE, SealedOutbox, take_waiting
+from terminal.ports import Clock, Outbox, Readers, Signer, Stamp
 from terminal.sale import Till
 from terminal.system_clock import SystemClock, boot_number
-from terminal.tap import World, clocks_now
+from terminal.text import _
+from terminal.world import World, clocks_now
 
 Post = Callable[[Inward], None]
 FRESH_LISTS_DAYS: Final = 8
@@ -79,34 +95,79 @@ class Store:
     journal: OfflineJournal
     lists: OfflineLists
     outbox: OfflineOutbox
+    signer: Signer
 
 
-def open_store(directory: Path) -> Store:
-    """Open the journal that lives in ``directory`` and check all of it. JournalFault with a sentence otherwise."""
-    enrolled = load_enrolled(directory)
+def open_store(
+    directory: Path, device_key: PrivateKey | None = None, take_keys: TakeKeys = lambda _keys: None
+) -> Store:
+    """Open the journal that lives in ``directory`` and check all of it. JournalFault with a sentence otherwise.
+
+    Args:
+        device_key: opened; without it everything is read and sent as ever, nothing is appended, no card key is opened.
+        take_keys: where card keys go.
+    """
+    enrolled = load_enrolled(directory, device_key)
     clock = SystemClock(boot_number(directory))
-    signer = FileSigner(enrolled.device_key)
-    journal = open_journal(Disk(directory), enrolled.identity, enrolled.device_key.public_key(), signer)
+    signer = SealedSigner() if device_key is None else FileSigner(device_key)
+    journal = open_journal(Disk(directory), enrolled.identity, enrolled.certificate.device_key, signer)
     try:
-        lists = OfflineLists(journal, enrolled)
+        lists = OfflineLists(journal, enrolled, take_keys)
         lists.load()
+        outbox = OfflineOutbox(journal, lists) if device_key else SealedOutbox(journal, lists, directory)
+        if device_key is not None:
+            take_waiting(directory, outbox, journal, clock.now())
     except BaseException:
         journal.close()
         raise
-    return Store(enrolled, clock, journal, lists, OfflineOutbox(journal, lists))
+    return Store(enrolled, clock, journal, lists, outbox, signer)
+
+
+def opened_device_key(directory: Path, unlock: Unlock, pause: Pause = time.sleep) -> PrivateKey:
+    """The device key of an enrolled terminal, opened for a stall.
+
+    Raises:
+        NotEnrolled: there is no terminal here yet.
+        KeysSealed, WrongPin, JournalDamaged: as ``device_key_of``.
+    """
+    load_enrolled(directory)
+    key = device_key_of(directory, unlock, pause)
+    if key is None:
+        raise JournalDamaged(_("Les clés de cette caisse ont disparu du disque : il faut l'enrôler à nouveau."))
+    return key
 
 
 class OpenTill:
-    """A till with everything open but its screen. ``close`` gives all of it back."""
+    """A till with everything open but its screen. ``close`` gives all of it back.
 
-    def __init__(self, directory: Path, make_readers: MakeReaders, phone: str = "") -> None:
+    Raises:
+        KeysSealed, WrongPin: ``unlock`` does not open the keys; nothing was opened.
+        JournalFault: the journal cannot be trusted.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        make_readers: MakeReaders,
+        phone: str = "",
+        unlock: Unlock | None = None,
+        pause: Pause = time.sleep,
+    ) -> None:
         self._alone = threading.Lock()
         self._last_status: Status | None = None
-        self.store = store = open_store(directory)
+        unlock = Unlock(credential=given_credential(SEAL_CREDENTIAL)) if unlock is None else unlock
+        keys = KeyStore(is_asleep=self._is_lease_over)
+        self.store = store = open_store(directory, opened_device_key(directory, unlock, pause), keys.take)
         try:
-            self.readers = make_readers(KeyStore(store.lists), store.clock, self._post)
+            self.readers = make_readers(keys, store.clock, self._post)
             self.world = World(
-                store.enrolled.identity, store.clock, store.journal, self.readers, store.journal, store.lists
+                store.enrolled.identity,
+                store.clock,
+                store.journal,
+                self.readers,
+                store.journal,
+                store.lists,
+                store.signer,
             )
             self.loop = TillLoop(Quiet(Till(self.world, phone), self._alone, store.journal.rest))
             self._server = OutboxServer(
@@ -168,8 +229,41 @@ class OpenTill:
             now,
         )
 
+    def _is_lease_over(self) -> bool:
+        """Whether the centre has not answered for longer than the certificate allows, by the latest it can be."""
+        certificate = self.store.enrolled.certificate
+        heard = self.store.journal.contact.last_contact or certificate.valid_from
+        return clocks_now(self.world).t_late - heard > timedelta(days=certificate.lease_days)
+
     def _post(self, event: Inward) -> None:
         self.loop.post(event)
+
+
+def chosen_readers(wanted: str | None) -> MakeReaders:
+    """Readers by name: ``pn532:/dev/ttyUSB0`` a PN532 on a serial line, ``nfcpy:usb:054c:06c3`` a device of nfcpy, and
+    everything else a part of a PC/SC name.
+    """
+    kind, _colon, where = (wanted or "").partition(":")
+    if not where or kind not in ("pn532", "nfcpy"):
+        return pcsc_readers(wanted)
+
+    def made(keys: KeyStore, clock: Clock, post: Post) -> OpenReaders:
+        opens = _pn532_at(where) if kind == "pn532" else _nfcpy_at(where)
+        return PolledReaders({f"{kind}:{where}": opens}, keys, clock, post)
+
+    return made
+
+
+def _pn532_at(device: str) -> OpenAntenna:
+    from terminal.nfc.pn532_serial import Pn532, SerialLine  # pyserial is an extra
+
+    return lambda: Pn532(SerialLine(device))
+
+
+def _nfcpy_at(path: str) -> OpenAntenna:
+    from terminal.nfc.nfcpy_readers import NfcpyAntenna  # nfcpy is an extra
+
+    return lambda: NfcpyAntenna(path)
 
 
 def pcsc_readers(wanted: str | None) -> MakeReaders:
@@ -197,14 +291,17 @@ def open_outbox(directory: Path) -> OpenOutbox:
     client = OutboxClient(directory / SOCKET_FILE)
     if client.connect():
         return OpenOutbox(client, SystemClock(boot_number(directory)), client.close)
-    store = open_store(directory)
+    store = open_store(directory, device_key_without_pin(directory, given_credential(SEAL_CREDENTIAL)))
     return OpenOutbox(store.outbox, store.clock, store.journal.close)
 
 
-def enrol(directory: Path, code_text: str, send: Callable[[bytes], bytes]) -> EnrolledTerminal:
+def enrol(
+    directory: Path, code_text: str, send: Callable[[bytes], bytes], unlock: Unlock | None = None
+) -> EnrolledTerminal:
     """Give the terminal in ``directory`` its identity.
 
-    The device key is made here and never leaves. ``send`` brings the request to the centre and its response back.
+    The device key is made here, sealed as ``unlock`` says (without it: under the credential of the service, else under
+    a secret of this device alone), and never leaves. ``send`` brings the request to the centre and its response back.
 
     Raises:
         Malformed, BadSignature: a mistyped code, or another centre than the code's; nothing is kept.
@@ -212,7 +309,8 @@ def enrol(directory: Path, code_text: str, send: Callable[[bytes], bytes]) -> En
     """
     directory.mkdir(parents=True, exist_ok=True)
     code = read_code(code_text)
-    device_key = own_device_key(directory)
+    unlock = Unlock(credential=given_credential(SEAL_CREDENTIAL)) if unlock is None else unlock
+    device_key = own_device_key(directory, unlock)
     request = encode_request(
         Request(code.secret, device_key.public_key(), SOFTWARE), lambda message: crypto.sign(device_key, message)
     )
@@ -225,13 +323,14 @@ def enrol(directory: Path, code_text: str, send: Callable[[bytes], bytes]) -> En
     error_s = round((now.wall - begun).total_seconds())
     contact = Contact(begun, now.boot, now.boottime_ns, begun, wall_error_s=error_s, last_contact=begun)
     create_journal(Disk(directory), done.certificate.epoch, contact)
-    store_first_lists(directory, done.response.bundle)
-    return load_enrolled(directory)
+    (directory / WAITING_FILE).unlink(missing_ok=True)
+    store_first_lists(directory, done.response.bundle, device_key)
+    return load_enrolled(directory, device_key)
 
 
-def store_first_lists(directory: Path, bundle: bytes) -> None:
+def store_first_lists(directory: Path, bundle: bytes, device_key: PrivateKey) -> None:
     """Take the lists that came with the enrolment: the first record of the journal."""
-    store = open_store(directory)
+    store = open_store(directory, device_key)
     try:
         now, t_lo = store.clock.now(), store.enrolled.certificate.valid_from
         store.lists.take_download(bundle, Stamp(now, t_lo, t_lo, 0, 0))

@@ -6,7 +6,8 @@ PanierError (sync/errors.py)
 │   ├── NotOurCard            no card of the programme (wrong application, unknown chip, unreadable)
 │   ├── WrongKey              right application, but it does not know the key: not genuine
 │   ├── CardMisbehaves        answers no card of ours gives (too long, truncated, wrong MAC, out of order)
-│   └── TooManyCards          two cards in the field
+│   ├── TooManyCards          two cards in the field
+│   └── KeysAsleep            this terminal authenticates no card until it has met the centre
 ├── OutcomeUnknown            Commit was sent and nothing can be said: the next tap anywhere tells
 ├── ReaderFault               the cashier, then the technician
 │   ├── ReaderLost            unplugged, or the PC/SC service is away
@@ -19,6 +20,9 @@ PanierError (sync/errors.py)
     ├── UnsafeSettings        the disk settings did not take effect, or the mount is without barriers
     ├── TerminalFrozen        the centre and this journal disagree: enrol again; everything is kept
     └── NotEnrolled           this terminal has no identity yet
+
+and beside them KeysSealed      the terminal's own keys are not opened: PIN or device secret missing; nothing is lost
+                └── WrongPin    the PIN is not the one
 """
 
 from __future__ import annotations
@@ -48,6 +52,10 @@ class CardMisbehaves(CardFault):
 
 class TooManyCards(CardFault):
     """Two cards in the field."""
+
+
+class KeysAsleep(CardFault):
+    """The lease has run out: no card is authenticated any more until the centre has answered."""
 
 
 class OutcomeUnknown(PanierError):
@@ -104,3 +112,11 @@ class TerminalFrozen(JournalFault):
 
 class NotEnrolled(JournalFault):
     """This terminal has no identity yet."""
+
+
+class KeysSealed(PanierError):
+    """The terminal's keys stay sealed; the message is the sentence to show. The journal can be read and sent."""
+
+
+class WrongPin(KeysSealed):
+    """The PIN is not the one; the next try may have to wait."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from domain.card_log import Debit
 from domain.identity import CardId, SlotFile, Station, TerminalId, Uid
 from domain.money import ZERO, Cents
+from domain.purse import Counters
 from domain.rule_set import Merchant, RuleSet
 from sync.card_format import SignedEntitlement
 from sync.cbor import Map
@@ -224,6 +225,19 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class CardSeen:
+    """What a card's own counters were at some tap here; a genuine card never goes behind it.
+
+    Attributes:
+        tmc: its transaction counter.
+        values: cents left in the slots read.
+    """
+
+    card: CardId
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A record before the journal gives it number, chain and signature."""
 
@@ -233,6 +247,7 @@ class Draft:
     effect: Effect | None = None
     resolves: int | None = None  # seq of the IN_DOUBT record this one ends
     must_be_seen: bool = False  # shown again after a restart until the cashier has acknowledged it
+    seen: CardSeen | None = None  # what the card showed; remembered against a card that goes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +394,14 @@ class Journal(Protocol):
         """Cents of the payments the centre has not acknowledged yet, doubts counted as paid."""
         ...
 
+    def unreported_of(self, card: CardId) -> Cents:
+        """Cents of this card's payments the centre has not acknowledged yet, doubts counted as paid."""
+        ...
+
+    def counters_seen(self, card: CardId) -> Counters | None:
+        """The furthest this terminal has seen the card's counters; ``None`` for a card it never met."""
+        ...
+
     def last_payment(self, card: CardId) -> LastPayment | None:
         """The newest payment of a card here that was not voided."""
         ...
@@ -519,3 +542,5 @@ class TerminalIdentity:
     software: str
     offline_cap: Cents | None = None
     """Cents it may take between two contacts with the centre; ``None`` for no limit (training, benchmarks)."""
+    card_cap: Cents | None = None
+    """Cents of these that one card may spend."""

@@ -6,10 +6,10 @@ of whoever holds a terminal's card key; the card's own proof (TMC, TMV) is check
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from domain.card_log import LogRecord
+from domain.card_log import Debit, LogRecord
 from domain.decision import CardFacts
 from domain.identity import SlotFile
 from domain.money import Cents
@@ -18,7 +18,7 @@ from domain.reason import Reason
 from domain.slip import Slip, passed_places
 from sync.card_format import SignedEntitlement, decode_log_record, encode_reader_id, read_slip, verify_slip
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from terminal.ports import CardContact, CardHead, CardRef, PurseCard
+from terminal.ports import CardContact, CardHead, CardRef, CardSeen, PurseCard
 from terminal.world import World, clocks_now
 
 
@@ -99,7 +99,16 @@ def facts_of(world: World, ref: CardRef, reading: Reading) -> CardFacts:
         is_in_doubt=bool(world.journal.doubts(ref.card)),
         no_entitlement=reading.no_entitlement or Reason.ENTITLEMENT_MISSING,
         slips=tuple(reading.slips.values()),
+        seen=world.journal.counters_seen(ref.card),
     )
+
+
+def seen_of(ref: CardRef, reading: Reading, spent: Iterable[Debit] = (), tmc: int | None = None) -> CardSeen:
+    """What the journal remembers of the card's counters, after ``spent`` was debited in the transaction ``tmc``."""
+    values = dict(reading.values)
+    for debit in spent:
+        values[debit.file] -= debit.amount
+    return CardSeen(ref.card, Counters(reading.head.tmc if tmc is None else tmc, values))
 
 
 def _newest(head: CardHead) -> LogRecord | None:

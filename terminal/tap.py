@@ -22,7 +22,7 @@ from sync.card_format import encode_log_record, encode_reader_id
 from sync.record import Alarm, Outcome, RecordType
 from terminal import bodies
 from terminal.ports import CardContact, CardHead, CardPlan, CardRef, Doubt, Draft, Durable, Effect, Intent
-from terminal.reading import Reading, claims_our_future, facts_of, read_card
+from terminal.reading import Reading, claims_our_future, facts_of, read_card, seen_of
 from terminal.recovery import outcome_of
 from terminal.transaction import InDoubt, transact
 from terminal.two_clocks import TwoClocks
@@ -106,14 +106,19 @@ def _solve(world: World, doubt: Doubt, outcome: Outcome, head: CardHead) -> Solv
 def look(world: World, contact: CardContact, ref: CardRef) -> Reading:
     """Read a card as a payment would, and debit nothing; what it shows is kept for the centre."""
     _card, reading = read_card(world, contact, ref)
-    keep_seen(world, ref.card, reading)
+    keep_seen(world, ref, reading)
     return reading
 
 
-def keep_seen(world: World, card: CardId, reading: Reading, alarm: Alarm = Alarm.NONE) -> None:
-    """A CARD_SEEN record: the card is a courier of its proof, its newest log record and its slips."""
-    body = bodies.seen(card, reading.head, reading.values, alarm)
-    world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp_now(world, clocks_now(world))))
+def keep_seen(world: World, ref: CardRef, reading: Reading, alarm: Alarm = Alarm.NONE) -> None:
+    """A CARD_SEEN record: the card is a courier of its proof, its newest log record and its slips.
+
+    Counters are remembered only of a card that is not behind what was seen of it, and raises no alarm.
+    """
+    body = bodies.seen(ref.card, reading.head, reading.values, alarm)
+    stamp = stamp_now(world, clocks_now(world))
+    seen = seen_of(ref, reading) if alarm is Alarm.NONE else None
+    world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp, seen=seen))
 
 
 def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accepted: Cents | None = None) -> TapResult:
@@ -128,7 +133,7 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accept
     """
     card, reading = read_card(world, contact, ref)
     if claims_our_future(world, reading):
-        keep_seen(world, ref.card, reading, Alarm.OUR_FUTURE)
+        keep_seen(world, ref, reading, Alarm.OUR_FUTURE)
         return Declined(Reason.NOT_GENUINE, ref.card)
     clocks = clocks_now(world)
     rules, merchant = world.lists.rules(), world.lists.merchant()
@@ -139,7 +144,7 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accept
         return _decline(world, ref, basket, decision, reading, clocks)
     asked = announce(basket, rules, merchant).asked
     if decision.paid != (asked if accepted is None else accepted):
-        keep_seen(world, ref.card, reading)
+        keep_seen(world, ref, reading)
         return WouldPayLess(ref.card, decision)
     assert reading.entitlement is not None  # without one there is a refusal
     plan = _plan(world, decision, reading, written_at, rules)
@@ -147,7 +152,8 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accept
     body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, merchant.version)
     effect = Effect(ref.card, decision.paid, day_of(written_at, rules))
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
-    match transact(world, card, plan, intent, RecordType.PAYMENT):
+    after = seen_of(ref, reading, plan.debits, reading.head.tmc + 1)
+    match transact(world, card, plan, intent, RecordType.PAYMENT, after):
         case InDoubt(durable):
             return LeftInDoubt(ref.card, decision.paid, durable)
         case done:
@@ -165,14 +171,14 @@ def _stall(world: World, ref: CardRef, clocks: TwoClocks, written_at: datetime, 
         t_late=clocks.t_late,
         lists_age_days=lists_age_days(world, clocks),
         paid_here_today=world.journal.paid_on(ref.card, day_of(written_at, rules)),
-        terminal_left=_terminal_left(world),
+        terminal_left=_left_of(world.identity.offline_cap, world.journal.unreported()),
+        card_left=_left_of(world.identity.card_cap, world.journal.unreported_of(ref.card)),
     )
 
 
-def _terminal_left(world: World) -> Cents | None:
-    """What the certificate still lets this terminal take before the centre has heard of it."""
-    cap = world.identity.offline_cap
-    return None if cap is None else cap - world.journal.unreported()
+def _left_of(cap: Cents | None, unreported: Cents) -> Cents | None:
+    """What the certificate still lets this terminal take before the centre has heard of what it took."""
+    return None if cap is None else cap - unreported
 
 
 def _plan(world: World, decision: Decision, reading: Reading, written_at: datetime, rules: RuleSet) -> CardPlan:

@@ -12,7 +12,7 @@ from sync.cbor import Map
 from sync.record import Pay, RecordType
 from terminal import bodies
 from terminal.errors import CardFault, OutcomeUnknown, ReaderFault
-from terminal.ports import CardPlan, CommitProof, Draft, Durable, Intent, PurseCard
+from terminal.ports import CardPlan, CardSeen, CommitProof, Draft, Durable, Intent, PurseCard
 from terminal.world import World, clocks_now, stamp_now
 
 
@@ -30,8 +30,10 @@ class InDoubt:
     durable: Durable
 
 
-def transact(world: World, card: PurseCard, plan: CardPlan, intent: Intent, kind: RecordType) -> Done | InDoubt:
-    """Carry out ``plan`` on the card and keep a record of type ``kind`` of it."""
+def transact(
+    world: World, card: PurseCard, plan: CardPlan, intent: Intent, kind: RecordType, after: CardSeen
+) -> Done | InDoubt:
+    """Carry out ``plan`` on the card and keep a record of type ``kind`` of it; ``after``: its counters then."""
     pending = world.journal.open_intent(intent)
     try:
         card.stage(plan)
@@ -52,6 +54,7 @@ def transact(world: World, card: PurseCard, plan: CardPlan, intent: Intent, kind
         stamp=intent.stamp,
         effect=intent.effect,
         must_be_seen=True,
+        seen=after,
     )
     return Done(world.journal.append(draft, closes_intent=True))
 

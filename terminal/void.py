@@ -11,7 +11,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from domain.card_log import LogRecord, LogType, carried_totals, time_to_write
-from domain.decision import is_genuine, totals_after_void
+from domain.decision import is_behind, is_genuine, totals_after_void
 from domain.identity import CardId
 from domain.money import Cents
 from domain.purse import Counters, Entitlement
@@ -28,7 +28,7 @@ from sync.record import Alarm, RecordType
 from sync.tmac import parse
 from terminal import bodies
 from terminal.ports import CardContact, CardPlan, CardRef, Durable, Effect, Intent, PastPayment
-from terminal.reading import Reading, claims_our_future, read_card
+from terminal.reading import Reading, claims_our_future, read_card, seen_of
 from terminal.tap import keep_seen
 from terminal.transaction import InDoubt, transact
 from terminal.world import World, clocks_now, stamp_now
@@ -78,10 +78,12 @@ def void(world: World, contact: CardContact, ref: CardRef, payment: PastPayment)
         return NotVoided(Reason.PAYMENT_IN_DOUBT)
     card, reading = read_card(world, contact, ref)
     if claims_our_future(world, reading):
-        keep_seen(world, ref.card, reading, Alarm.OUR_FUTURE)
+        keep_seen(world, ref, reading, Alarm.OUR_FUTURE)
         return NotVoided(Reason.NOT_GENUINE)
     in_force = None if reading.entitlement is None else reading.entitlement.entitlement
-    if in_force is not None and not is_genuine(in_force, Counters(reading.head.tmc, reading.values)):
+    counters = Counters(reading.head.tmc, reading.values)
+    is_doubtful = in_force is not None and not is_genuine(in_force, counters)
+    if is_doubtful or is_behind(counters, world.journal.counters_seen(ref.card)):
         return NotVoided(Reason.NOT_GENUINE)
     clocks = clocks_now(world)
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
@@ -96,7 +98,8 @@ def void(world: World, contact: CardContact, ref: CardRef, payment: PastPayment)
     body = bodies.intended_void(ref, reading, record, in_force, plan, card.foretell(plan), payment)
     effect = Effect(ref.card, -payment.amount, payment.day, voids=payment.seq)
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
-    match transact(world, card, plan, intent, RecordType.VOID):
+    after = seen_of(ref, reading, tmc=reading.head.tmc + 1)
+    match transact(world, card, plan, intent, RecordType.VOID, after):
         case InDoubt(durable):
             return VoidInDoubt(ref.card, payment.amount, durable)
         case done:

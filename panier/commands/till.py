@@ -8,20 +8,26 @@ from pathlib import Path
 import click
 
 from panier import logs
-from terminal.bootstrap import OpenTill, pcsc_readers
+from panier.pin import PIN_FILE, opened_with_pin
+from terminal.bootstrap import OpenTill, chosen_readers
 from terminal.errors import JournalFault
+from terminal.offline_queue.sealed_key import Pause, Unlock
 from terminal.stops import why_stopped
 
 
 @click.command(help="La caisse : l'écran du commerçant, ou --json pour un programme.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--reader", default=None, help="partie du nom du lecteur ; sans elle, tous les lecteurs")
+@click.option("--reader", default=None, help="partie du nom du lecteur, ou pn532:/dev/…, nfcpy:…")
 @click.option("--phone", default="", help="numéro affiché quand la caisse s'arrête")
+@PIN_FILE
 @click.option("--json", "as_json", is_flag=True, help="une requête et un événement JSON par ligne")
 @click.option("--theme", type=click.Choice(["soleil", "nuit"]), default="soleil")
-def till(directory: Path, reader: str | None, phone: str, as_json: bool, theme: str) -> None:
+def till(directory: Path, reader: str | None, phone: str, pin_file: Path | None, as_json: bool, theme: str) -> None:
+    def open_with(unlock: Unlock, pause: Pause) -> OpenTill:
+        return OpenTill(directory, chosen_readers(reader), phone, unlock, pause)
+
     try:
-        opened = OpenTill(directory, pcsc_readers(reader), phone)
+        opened = opened_with_pin(directory, pin_file, open_with, may_ask=not as_json)
     except JournalFault as fault:
         code, sentence = why_stopped(fault)
         raise click.ClickException(f"{sentence} ({code})") from None

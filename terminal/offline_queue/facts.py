@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from domain.identity import CardId
+from domain.identity import CardId, SlotFile
 from domain.money import Cents
+from domain.purse import Counters
 from sync.cbor import Map, Value, decode_map, encode, take_bytes, take_int, take_list, take_map
 from sync.errors import Malformed, UnknownVersion
-from terminal.ports import Draft, Effect, Instant, Intent, Stamp, WallSource
+from terminal.ports import CardSeen, Draft, Effect, Instant, Intent, Stamp, WallSource
 
 MOST_FACTS_B: Final = 512
 MOST_INTENT_B: Final = 8_192
@@ -30,6 +31,7 @@ class Facts:
         resolves: seq of the IN_DOUBT record this one ends.
         must_be_seen: whether the cashier must have seen its outcome.
         acknowledges: seq up to which the cashier has seen all outcomes.
+        seen: counters a card showed.
     """
 
     type: int
@@ -39,6 +41,7 @@ class Facts:
     resolves: int | None = None
     must_be_seen: bool = False
     acknowledges: int | None = None
+    seen: CardSeen | None = None
 
 
 def facts_of(draft: Draft, effect: Effect | None, acknowledges: int | None = None) -> Facts:
@@ -51,11 +54,12 @@ def facts_of(draft: Draft, effect: Effect | None, acknowledges: int | None = Non
         resolves=draft.resolves,
         must_be_seen=draft.must_be_seen,
         acknowledges=acknowledges,
+        seen=draft.seen,
     )
 
 
 class _Fact:
-    VERSION, TYPE, AT, T_LO, EFFECT, RESOLVES, MUST_BE_SEEN, ACKNOWLEDGES = range(8)
+    VERSION, TYPE, AT, T_LO, EFFECT, RESOLVES, MUST_BE_SEEN, ACKNOWLEDGES, SEEN = range(9)
 
 
 def encode_facts(facts: Facts) -> bytes:
@@ -74,6 +78,8 @@ def encode_facts(facts: Facts) -> bytes:
         fields[_Fact.MUST_BE_SEEN] = True
     if facts.acknowledges is not None:
         fields[_Fact.ACKNOWLEDGES] = facts.acknowledges
+    if facts.seen is not None:
+        fields[_Fact.SEEN] = _seen(facts.seen)
     return encode(fields)
 
 
@@ -89,6 +95,7 @@ def decode_facts(data: bytes) -> Facts:
         resolves=take_int(fields, _Fact.RESOLVES) if _Fact.RESOLVES in fields else None,
         must_be_seen=fields.get(_Fact.MUST_BE_SEEN) is True,
         acknowledges=take_int(fields, _Fact.ACKNOWLEDGES) if _Fact.ACKNOWLEDGES in fields else None,
+        seen=_seen_of(take_list(fields, _Fact.SEEN, 3)) if _Fact.SEEN in fields else None,
     )
 
 
@@ -176,6 +183,26 @@ def _effect_of(values: list[Value]) -> Effect:
         case [bytes() as card, int() as amount, int() as day, int() as voids]:
             return Effect(CardId(card), Cents(amount), date.fromordinal(day), voids)
     raise Malformed("an effect is a card, cents and a day")
+
+
+def _seen(seen: CardSeen) -> list[Value]:
+    """[card, TMC, [[file, cents left]]]."""
+    values: list[Value] = [[int(file), int(value)] for file, value in sorted(seen.counters.values.items())]
+    return [seen.card, seen.counters.tmc, values]
+
+
+def _seen_of(values: list[Value]) -> CardSeen:
+    match values:
+        case [bytes() as card, int() as tmc, list() as pairs]:
+            return CardSeen(CardId(card), Counters(tmc, dict(_pair(pair) for pair in pairs)))
+    raise Malformed("what was seen is a card, a number and its slots")
+
+
+def _pair(value: Value) -> tuple[SlotFile, Cents]:
+    match value:
+        case [int() as file, int() as cents]:
+            return SlotFile(file), Cents(cents)
+    raise Malformed("a slot is a file and cents")
 
 
 def _whole(value: Value) -> int:

@@ -14,6 +14,7 @@ from typing import Final
 
 from domain.identity import CardId
 from domain.money import Cents, total
+from domain.purse import Counters
 from sync.card_format import LOG_RECORD_SIZE_B
 from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
@@ -167,6 +168,14 @@ class OfflineJournal:
         doubted = [doubt.effect for doubt in self._ledger.doubts.values() if doubt.effect.voids is None]
         return self.waiting[2] + total(effect.amount for effect in doubted)
 
+    def unreported_of(self, card: CardId) -> Cents:
+        """Cents of this card the centre has not acknowledged yet, doubts counted as paid."""
+        return self._ledger.unreported_of(card)
+
+    def counters_seen(self, card: CardId) -> Counters | None:
+        """The furthest this terminal has seen the card's counters."""
+        return self._ledger.seen.get(card)
+
     def last_payment(self, card: CardId) -> LastPayment | None:
         """The newest payment of a card here; a confirmed doubt bears the time of its tap."""
         return self._ledger.last.get(card)
@@ -224,9 +233,10 @@ class OfflineJournal:
 
     @property
     def waiting(self) -> tuple[int, int, Cents]:
-        """Records not acknowledged by the centre, payments among them, and their sum in cents."""
-        amounts = [item.amount for item in self._ledger.waiting if item.amount is not None]
-        return len(self._ledger.waiting), len(amounts), total(amounts)
+        """Records not acknowledged by the centre, payments among them, and their sum less the voids, in cents."""
+        effects = [item.effect for item in self._ledger.waiting if item.effect is not None]
+        payments = len([effect for effect in effects if effect.voids is None])
+        return len(self._ledger.waiting), payments, total(effect.amount for effect in effects)
 
     @property
     def has_open_intent(self) -> bool:

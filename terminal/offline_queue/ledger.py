@@ -9,10 +9,11 @@ from typing import Final
 
 from domain.identity import CardId
 from domain.money import ZERO, Cents, total
+from domain.purse import Counters
 from sync.record import RecordType
 from terminal.offline_queue.contact import Contact
 from terminal.offline_queue.facts import Facts
-from terminal.ports import Effect, Instant, LastPayment, TimeAnchor
+from terminal.ports import CardSeen, Effect, Instant, LastPayment, TimeAnchor
 
 _OUTCOME_UNKNOWN: Final = int(RecordType.IN_DOUBT)
 
@@ -36,10 +37,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A record the centre has not acknowledged: its number, and the cents it moved (``None``: no payment)."""
+    """A record the centre has not acknowledged: its number, and what it moved (``None``: no money)."""
 
     seq: int
-    amount: Cents | None
+    effect: Effect | None
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Ledger:
         doubts: open ones by seq.
         unseen, unseen_at: seq and time of the newest record that must be seen, or ``None``.
         waiting: not acknowledged by the centre, in order.
+        seen: the furthest counters of each card that was met here.
         t_lo: greatest earliest time any record was written under.
         boots: powered time and boots since the last anchor.
     """
@@ -67,6 +69,7 @@ class Ledger:
     unseen: int | None = None
     unseen_at: Instant | None = None
     waiting: deque[Waiting] = field(default_factory=deque)
+    seen: dict[CardId, Counters] = field(default_factory=dict)
     t_lo: datetime | None = None
     boots: Boots | None = None
 
@@ -79,7 +82,9 @@ class Ledger:
         self._follow_outcomes(seq, facts)
         self._follow_closing(facts)
         if not is_acknowledged:
-            self.waiting.append(Waiting(seq, counted.amount if counted else None))
+            self.waiting.append(Waiting(seq, counted))
+        if facts.seen is not None:
+            self._remember(facts.seen)
         self.t_lo = facts.t_lo if self.t_lo is None else max(self.t_lo, facts.t_lo)
         if self.boots is not None and seq > self.boots.after_seq:
             self.boots.follow(facts)
@@ -96,7 +101,7 @@ class Ledger:
     def await_again(self, records: list[tuple[int, Facts]]) -> None:
         """A restored centre lost these; they wait once more, in order."""
         effects = [(seq, self.effect_counted(facts)) for seq, facts in records]
-        self.waiting = deque(Waiting(seq, effect.amount if effect else None) for seq, effect in effects)
+        self.waiting = deque(Waiting(seq, effect) for seq, effect in effects)
 
     def paid_on(self, card: CardId, day: date) -> Cents:
         """Cents a card paid here on a day, payments in doubt counted as paid, voids in doubt as not made."""
@@ -107,11 +112,22 @@ class Ledger:
         ]
         return self.paid.get((card, day), ZERO) + total(doubted)
 
+    def unreported_of(self, card: CardId) -> Cents:
+        """Cents of a card that wait for the centre, payments in doubt counted as paid."""
+        waiting = [item.effect.amount for item in self.waiting if item.effect is not None and item.effect.card == card]
+        doubts = [doubt.effect for doubt in self.doubts.values() if doubt.effect.voids is None]
+        return total(waiting) + total(effect.amount for effect in doubts if effect.card == card)
+
     def voidable(self, seq: int | None) -> int | None:
         """The payment of that number, or the newest, that is neither voided nor perhaps voided; ``None`` for none."""
         doubted = {doubt.effect.voids for doubt in self.doubts.values()}
         found = [number for number in self.payments if number not in doubted and seq in (None, number)]
         return max(found, default=None)
+
+    def _remember(self, seen: CardSeen) -> None:
+        before = self.seen.get(seen.card, Counters(0, {}))
+        lowest = {file: min(value, before.values.get(file, value)) for file, value in seen.counters.values.items()}
+        self.seen[seen.card] = Counters(max(before.tmc, seen.counters.tmc), {**before.values, **lowest})
 
     def _count(self, seq: int, effect: Effect, facts: Facts) -> None:
         self.net += effect.amount

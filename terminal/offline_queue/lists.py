@@ -1,15 +1,16 @@
-"""ports.Lists and ports.CardKeys: what the centre sent, verified, in memory; as signed, it lies in the journal's file.
+"""ports.Lists: what the centre sent, verified, in memory; as signed, it lies in the journal's file.
 
-A version never goes down. A download is stored with the record of its import in one commit.
+A version never goes down. A download is stored with the record of its import in one commit. Card keys are handed on
+when they are opened, and are not held here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from domain.identity import CardId, Uid
+from domain.identity import CardId, Station, Uid
 from domain.rule_set import Merchant, RuleSet
 from sync.batch import Versions
 from sync.bundle import Download, Item, Kind, Problem, encode_bundle, read_bundle
@@ -18,7 +19,7 @@ from sync.cbor import Map, Value
 from sync.crypto import PublicKey
 from sync.errors import FormatError
 from sync.record import BODY_VERSION, RecordType
-from sync.signed_lists import CardKey, CentreKeys, HotList, open_card_keys, read_centre_keys
+from sync.signed_lists import CardKey, CentreKeys, HotList, TerminalsList, key_for, open_card_keys, read_centre_keys
 from terminal.errors import JournalDamaged
 from terminal.offline_queue.identity import EnrolledTerminal
 from terminal.offline_queue.journal import OfflineJournal
@@ -26,8 +27,17 @@ from terminal.offline_queue.store import ListRow
 from terminal.ports import CardRef, Draft, ListsState, Stamp
 from terminal.text import _
 
-Listed = TypeVar("Listed", RuleSet, Merchant, HotList, CentreKeys)
-_SINGLE: Final = (Kind.CENTRE_KEYS, Kind.RULE_SET, Kind.MERCHANT, Kind.HOT_LIST, Kind.CARD_KEYS)
+TakeKeys = Callable[[Mapping[CardId, bytes]], None]
+"""Receives the keys of all cards served, 16 bytes each, whenever they change."""
+Listed = TypeVar("Listed", RuleSet, Merchant, HotList, CentreKeys, TerminalsList)
+_SINGLE: Final = (
+    Kind.CENTRE_KEYS,
+    Kind.RULE_SET,
+    Kind.MERCHANT,
+    Kind.HOT_LIST,
+    Kind.CARD_KEYS,
+    Kind.TERMINALS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +61,25 @@ class _Held:
     merchant: Merchant
     hot_list: HotList
     cards: dict[Uid, CardRef]
-    keys: dict[CardId, bytes] = field(repr=False)
     entitlements: dict[CardId, _Word]
     versions: Versions
     centre_keys: CentreKeys
+    terminals: TerminalsList
 
 
 class OfflineLists:
-    """The lists of one terminal; ``load`` or the first ``take_download`` fills them."""
+    """The lists of one terminal; ``load`` or the first ``take_download`` fills them.
 
-    def __init__(self, journal: OfflineJournal, enrolled: EnrolledTerminal) -> None:
+    Args:
+        take_keys: where opened card keys go; without it, nowhere.
+    """
+
+    def __init__(
+        self, journal: OfflineJournal, enrolled: EnrolledTerminal, take_keys: TakeKeys = lambda _keys: None
+    ) -> None:
         self._journal = journal
         self._enrolled = enrolled
+        self._take_keys = take_keys
         self._held: _Held | None = None
 
     def __repr__(self) -> str:
@@ -74,20 +91,29 @@ class OfflineLists:
         singles = [row for row in rows if row.kind in _SINGLE]
         if not singles:
             return
-        held = self._after(self._read_stored(singles), None)
+        read = self._read_stored(singles)
+        opened = self._opened(read)
+        held = self._after(read, None, opened)
         entries = [
             (Uid(row.content[:7]), row.content[7:]) for row in rows if row.kind == Kind.ENTITLEMENTS and row.item
         ]
         change = max((row.version for row in rows if row.kind == Kind.ENTITLEMENTS and not row.item), default=0)
         held.entitlements.update(self._verified(entries, held.centre_keys))
         self._held = replace(held, versions=replace(held.versions, entitlements=change))
+        self._hand_on(opened)
+
+    def verify(self, bundle: bytes) -> None:
+        """Whether a bundle can be read, without taking anything from it. Malformed, UnknownVersion."""
+        keys = self._held.centre_keys if self._held else self._enrolled.centre_keys
+        read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
 
     def take_download(self, bundle: bytes, stamp: Stamp) -> tuple[Problem, ...]:
         """Verify a bundle and take what is newer, in one commit; what was left out and why."""
         before = self._held
         keys = before.centre_keys if before else self._enrolled.centre_keys
-        read = self._openable(read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal))
-        after = self._after(read, before)
+        read = read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+        read, opened = self._openable(read, before.versions.card_keys if before else 0)
+        after = self._after(read, before, opened)
         rows = [*self._new_singles(read, before), *self._new_entitlements(after, before)]
         self._journal.raise_t_lo(after.hot_list.signed_at)
         if rows:
@@ -96,6 +122,7 @@ class OfflineLists:
             draft_stamp = replace(stamp, rules_version=after.rules.version, hot_list_version=after.hot_list.version)
             self._journal.keep_lists(tuple(rows), Draft(RecordType.LIST_IMPORT, body, draft_stamp))
         self._held = after
+        self._hand_on(opened)
         return read.problems
 
     # --- ports.Lists -------------------------------------------------------------------------------------------------
@@ -130,9 +157,13 @@ class OfflineLists:
         """Whether the card is to be refused."""
         return card in self._in_force.hot_list.cards
 
-    def key(self, card: CardId) -> bytes | None:
-        """The card's key (ports.CardKeys)."""
-        return self._in_force.keys.get(card)
+    def slip_key(self, station: Station, seq: int) -> PublicKey | None:
+        """Key of the terminal that signs as that station; this terminal's own is always known."""
+        entry = self._in_force.terminals.stations.get(station)
+        identity = self._enrolled.identity
+        if entry is None and station == identity.station:
+            return self._enrolled.certificate.device_key
+        return key_for(entry, seq)
 
     # --- for the outbox ----------------------------------------------------------------------------------------------
 
@@ -154,7 +185,7 @@ class OfflineLists:
             raise JournalDamaged(_("Cette caisse n'a pas encore reçu ses listes : il faut l'enrôler à nouveau."))
         return self._held
 
-    def _after(self, read: Download, before: _Held | None) -> _Held:
+    def _after(self, read: Download, before: _Held | None, opened: tuple[CardKey, ...] | None) -> _Held:
         """What is in force after a download; an older version never replaces a newer one."""
         keys = _newer(read.centre_keys, before.centre_keys if before else self._enrolled.centre_keys)
         rules = _newer(read.rules, before.rules if before else None)
@@ -162,13 +193,11 @@ class OfflineLists:
         hot_list = _newer(read.hot_list, before.hot_list if before else None)
         if keys is None or rules is None or merchant is None or hot_list is None:
             raise JournalDamaged(_("Le centre n'a pas envoyé toutes les listes : règles, commerçant, opposition."))
-        cards, card_keys = (dict(before.cards), dict(before.keys)) if before else ({}, {})
+        cards = dict(before.cards) if before else {}
         held = before.versions if before else Versions()
         version = held.card_keys
         if read.card_keys is not None and read.card_keys.version > version:
-            opened = open_card_keys(read.card_keys, self._enrolled.device_key)
-            cards, card_keys = _by_chip(opened), {entry.card: entry.key for entry in opened}
-            version = read.card_keys.version
+            cards, version = _by_chip(opened or ()), read.card_keys.version
         entitlements = dict(before.entitlements) if before else {}
         change = held.entitlements
         for delta in sorted(read.entitlements, key=lambda delta: delta.since):
@@ -178,8 +207,11 @@ class OfflineLists:
                     if known is None or word.signed.entitlement.number > known.signed.entitlement.number:
                         entitlements[card] = word
                 change = delta.version
-        versions = Versions(rules.version, hot_list.version, merchant.version, version, change, keys.version)
-        return _Held(rules, merchant, hot_list, cards, card_keys, entitlements, versions, keys)
+        terminals = _newer(read.terminals, before.terminals if before else None) or TerminalsList(0, {})
+        versions = Versions(
+            rules.version, hot_list.version, merchant.version, version, change, keys.version, terminals.version
+        )
+        return _Held(rules, merchant, hot_list, cards, entitlements, versions, keys, terminals)
 
     def _read_stored(self, singles: list[ListRow]) -> Download:
         """Stored lists verified again; one the centre signed before it changed its keys, under the keys before."""
@@ -200,23 +232,33 @@ class OfflineLists:
             merchant=read.merchant or again.merchant,
             hot_list=read.hot_list or again.hot_list,
             card_keys=read.card_keys or again.card_keys,
+            terminals=read.terminals or again.terminals,
         )
 
     def _read(self, rows: list[ListRow], keys: CentreKeys | None) -> Download:
         bundle = encode_bundle([Item(row.kind, row.version, row.content) for row in rows])
         return read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
 
-    def _openable(self, read: Download) -> Download:
-        """The same download without card keys that were sealed for another device."""
-        if read.card_keys is None:
-            return read
+    def _openable(self, read: Download, held: int) -> tuple[Download, tuple[CardKey, ...] | None]:
+        """The same download without card keys that were sealed for another device, and newer ones opened."""
+        if read.card_keys is None or read.card_keys.version <= held:
+            return read, None
         try:
-            open_card_keys(read.card_keys, self._enrolled.device_key)
+            return read, self._opened(read)
         except FormatError as fault:
             items = tuple(item for item in read.items if item.kind != Kind.CARD_KEYS)
             problems = (*read.problems, Problem(Kind.CARD_KEYS, str(fault)))
-            return replace(read, card_keys=None, items=items, problems=problems)
-        return read
+            return replace(read, card_keys=None, items=items, problems=problems), None
+
+    def _opened(self, read: Download) -> tuple[CardKey, ...] | None:
+        """Card keys in clear, for RAM only; ``None`` without any, or while the device key is sealed."""
+        if read.card_keys is None or self._enrolled.device_key is None:
+            return None
+        return open_card_keys(read.card_keys, self._enrolled.device_key)
+
+    def _hand_on(self, opened: tuple[CardKey, ...] | None) -> None:
+        if opened is not None:
+            self._take_keys({entry.card: entry.key for entry in opened})
 
     def _verified(self, entries: Iterable[tuple[Uid, bytes]], keys: CentreKeys) -> dict[CardId, _Word]:
         """Each entitlement verified on its own; one that does not hold counts for nothing."""
@@ -237,6 +279,7 @@ class OfflineLists:
             Kind.MERCHANT: held.merchant,
             Kind.HOT_LIST: held.hot_list,
             Kind.CARD_KEYS: held.card_keys,
+            Kind.TERMINALS: held.terminals,
         }
         return [
             ListRow(item.kind, b"", item.version, item.signed)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from domain.money import Cents
-from sync.batch import MOST_ANSWER_B, MOST_BATCH_B
+from sync.batch import MOST_ANSWER_B, MOST_BATCH_B, NONCE_SIZE_B
 from sync.bundle import MOST_BUNDLE_B
-from sync.cbor import Map, Value, decode_map, encode
+from sync.cbor import Map, Value, decode_map, encode, whole
 from sync.errors import FormatError, Malformed, PanierError
 from terminal.errors import JournalInUse
 from terminal.ports import Instant, Outbox, SyncState
@@ -108,7 +108,9 @@ class OutboxServer:
 
     def _value(self, request: Map) -> Value:
         match request.get(0), request.get(1), request.get(2):
-            case 1, str(word), [bytes() as nonce, int() as most, int() as most_b] if word == NEXT_BATCH:
+            case 1, str(word), [bytes() as nonce, int() as most, int() as most_b] if (
+                word == NEXT_BATCH and len(nonce) == NONCE_SIZE_B and min(most, most_b) >= 0
+            ):
                 return self._outbox.next_batch(nonce, min(most, 256), min(most_b, MOST_BATCH_B))
             case 1, str(word), [bytes() as answer, bytes() as nonce] if word == APPLY_ANSWER:
                 return _state_value(self._outbox.apply_answer(answer, nonce, self._now()))
@@ -124,14 +126,15 @@ class OutboxServer:
 class OutboxClient:
     """ports.Outbox in the till's process, from another one. The till's clock counts, not the caller's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_s: float = _PATIENCE_S) -> None:
         self._path = path
+        self._patience_s = patience_s
         self._peer: socket.socket | None = None
 
     def connect(self) -> bool:
         """Whether a till listens."""
         peer = socket.socket(socket.AF_UNIX)
-        peer.settimeout(_PATIENCE_S)
+        peer.settimeout(self._patience_s)
         try:
             peer.connect(str(self._path))
         except OSError:
@@ -195,8 +198,8 @@ def _state_value(state: SyncState) -> Value:
 
 def _state_of(value: Value) -> SyncState:
     match value:
-        case [int() as records, int() as payments, int() as amount, last, frozen] if not isinstance(frozen, int):
-            contact = datetime.fromtimestamp(last, UTC) if isinstance(last, int) else None
+        case [int() as records, int() as payments, int() as amount, last, frozen] if not isinstance(amount, bool):
+            contact = None if last is None else datetime.fromtimestamp(whole(last, 2**36), UTC)
             return SyncState(records, payments, Cents(amount), contact, frozen if isinstance(frozen, str) else None)
     raise Malformed("not the state of an outbox")
 

@@ -61,7 +61,7 @@ def intent(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0, 
     body = body_of(card, amount)
     log = body[Pay.OWN_LOG]
     assert isinstance(log, bytes)
-    return Intent(journal.head().seq + 1, card, Cents(amount), DAY, log, body, stamp(minute, boot))
+    return Intent(journal.head().seq + 1, Effect(card, Cents(amount), DAY), log, body, stamp(minute, boot))
 
 
 def pay(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0, boot: int = 1) -> Durable:
@@ -82,7 +82,7 @@ def tear(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0) ->
 
 def solve(journal: OfflineJournal, doubt: Doubt, outcome: Outcome, minute: int = 0) -> Durable:
     body: Map = {Resolve.VERSION: 0, Resolve.DOUBT_SEQ: doubt.seq, Resolve.OUTCOME: outcome.value}
-    effect = Effect(doubt.card, doubt.amount, doubt.day) if outcome is Outcome.CONFIRMED else None
+    effect = doubt.effect if outcome is Outcome.CONFIRMED else None
     return journal.append(
         Draft(RecordType.RESOLUTION, body, stamp(minute), effect, resolves=doubt.seq, must_be_seen=True)
     )

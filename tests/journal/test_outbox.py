@@ -195,7 +195,7 @@ def test_the_first_download_fills_the_lists_and_is_a_record(desk: Desk, pen: Pen
         assert (lists.rules().version, lists.merchant().name) == (1, "Ferme du Moulin")
         card = lists.card(centre_kit.ANNES_CHIP)
         assert card is not None and card.card == ANNE
-        assert lists.key(BEA) == b"\x01" * 16
+        assert each.keys[BEA] == b"\x01" * 16
         word = lists.entitlement(ANNE)
         assert word is not None and word.entitlement.seq == 1
         assert lists.versions == Versions(1, 1, 1, 1, 1, 1)
@@ -247,7 +247,7 @@ def test_card_keys_sealed_for_another_device_are_left_out_and_the_rest_counts(
     again = centre_kit.opened(pen, FaultyDisk(disk.image()))
     for each in (desk, again):
         assert (each.lists.versions.card_keys, each.lists.versions.hot_list) == (1, 2)
-        assert each.lists.key(ANNE) == bytes(16)
+        assert each.keys[ANNE] == bytes(16)
     again.journal.close()
 
 
@@ -294,7 +294,7 @@ def test_lists_raise_the_earliest_time(desk: Desk, pen: Pen) -> None:
 
 def test_no_card_key_is_on_the_disk_in_clear(desk: Desk, pen: Pen, disk: FaultyDisk) -> None:
     desk.outbox.apply_download(pen.first_bundle(), at())
-    assert desk.lists.key(BEA) == b"\x01" * 16
+    assert desk.keys[BEA] == b"\x01" * 16
     assert all(b"\x01" * 16 not in content for content in disk.image().values())
 
 

@@ -419,3 +419,49 @@ def test_the_balance_is_shown_on_the_holders_wish_and_debits_nothing(stall: Sell
     assert isinstance(balance, say.Balance)
     assert balance.available == 4_000
     assert card.spent()[3] == 0
+
+
+def test_a_card_spends_no_more_at_one_terminal_offline_than_its_certificate_allows(stall: Seller) -> None:
+    card = copy_of(issue_card(7))
+    seller = Seller(disk(Path(str(stall.medium.path)).parent / "capped"), 5, [card], [entitle(card)])
+    seller.identity = replace(seller.identity, card_cap=Cents(900))
+    seller.open()
+    seller.sell(("bread", 600))
+    assert kinds(seller.tap(card)) == [say.Paid]
+    seller.sell(("bread", 500))
+    (split,) = seller.tap(card)
+    assert isinstance(split, say.Split)
+    assert (split.by_card, split.reason) == (300, Reason.TERMINAL_LIMIT)
+    seller.close()
+
+
+def test_a_card_that_shows_less_than_was_seen_of_it_is_not_genuine_also_after_a_restart(
+    stall: Seller, card: HeldCard
+) -> None:
+    before = HeldCard(card.order, MemoryStore(card.store.read()))
+    stall.sell(("bread", 600))
+    stall.tap(card)
+    stall.close()
+    stall.open()
+    stall.accept()
+    stall.sell(("bread", 500))
+    (refused,) = stall.tap(before)
+    assert isinstance(refused, say.NotHere)
+    assert refused.reason is Reason.NOT_GENUINE
+    stall.sell(("bread", 500))
+    assert kinds(stall.tap(card)) == [say.Paid]
+
+
+def test_a_card_with_the_right_number_of_transactions_but_more_money_is_not_genuine(
+    stall: Seller, card: HeldCard
+) -> None:
+    stall.sell(("bread", 600))
+    stall.tap(card)
+    files = card.awake().memory.applications[AID].files
+    told = json.loads(card.store.read())
+    told["applications"][AID.hex().upper()]["files"]["03"]["value"] = files[3].value + 100  # type: ignore[union-attr]
+    richer = HeldCard(card.order, MemoryStore(json.dumps(told)))
+    stall.sell(("bread", 500))
+    (refused,) = stall.tap(richer)
+    assert isinstance(refused, say.NotHere)
+    assert refused.reason is Reason.NOT_GENUINE
