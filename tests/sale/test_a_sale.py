@@ -421,9 +421,10 @@ def test_the_balance_is_shown_on_the_holders_wish_and_debits_nothing(stall: Sell
     assert card.spent()[3] == 0
 
 
-def test_a_card_spends_no_more_at_one_terminal_offline_than_its_certificate_allows(stall: Seller) -> None:
-    card = copy_of(issue_card(7))
-    seller = Seller(disk(Path(str(stall.medium.path)).parent / "capped"), 5, [card], [entitle(card)])
+def test_a_card_spends_no_more_at_one_terminal_offline_than_its_certificate_allows(
+    tmp_path: Path, card: HeldCard
+) -> None:
+    seller = Seller(disk(tmp_path / "capped"), 5, [card], [entitle(card)])
     seller.identity = replace(seller.identity, card_cap=Cents(900))
     seller.open()
     seller.sell(("bread", 600))
