@@ -70,6 +70,7 @@ class Till:
         self._phone = phone
         self._standing: Standing = Idle()
         self._lying: Presence | None = None
+        self._usable: set[str] = set()
 
     @property
     def standing(self) -> Standing:
@@ -121,10 +122,17 @@ class Till:
             case say.ListsChanged():
                 return self._update_needed()
             case say.ReaderCame():
+                self._usable.add(event.reader)
                 return (say.ReaderIsBack(),)
             case say.ReaderWent():
-                self._lying = None
-                return (say.ReaderAway(event.is_stuck),)
+                return self._reader_went(event)
+
+    def _reader_went(self, event: say.ReaderWent) -> Outwards:
+        """Nothing is said of a reader unplugged while another one serves."""
+        self._usable.discard(event.reader)
+        if self._lying is not None and self._lying.reader == event.reader:
+            self._lying = None
+        return () if self._usable and not event.is_stuck else (say.ReaderAway(event.is_stuck),)
 
     # --- what the cashier asks ---------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Lane:
         on_end: called in the lane's thread when it ends, also long after it was abandoned: free what it holds.
     """
 
-    __slots__ = ("_is_abandoned", "_is_ending", "_jobs", "_left_s", "_lock", "_name", "_on_end", "_thread")
+    __slots__ = ("_is_abandoned", "_is_ending", "_is_told", "_jobs", "_left_s", "_lock", "_name", "_on_end", "_thread")
 
     def __init__(
         self, name: str, left_s: Callable[[Deadline], float], on_end: Callable[[], None] = lambda: None
@@ -59,6 +59,7 @@ class Lane:
         self._lock = threading.Lock()  # nothing is put behind the word that ends the thread
         self._is_abandoned = False
         self._is_ending = False
+        self._is_told = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,6 +89,12 @@ class Lane:
         if job.fault is not None:
             raise job.fault
         return job.result  # type: ignore[return-value]
+
+    def is_news(self) -> bool:
+        """Whether it was abandoned and nobody has asked yet: true once, whoever waited in it."""
+        with self._lock:
+            was_told, self._is_told = self._is_told, self._is_abandoned
+            return self._is_abandoned and not was_told
 
     def leave(self, call: Callable[[], object]) -> None:
         """Have ``call`` made after those before it and wait for nothing; not made when the lane takes no more."""
@@ -157,11 +164,10 @@ class Lanes:
 
     def run(self, reader: str, lane: Lane, call: Callable[[], Result], deadline: Deadline) -> Result:
         """``lane.run``, telling the till when the lane is lost by it."""
-        was_abandoned = lane.is_abandoned
         try:
             return lane.run(call, deadline)
         except ReaderStuck:
-            if not was_abandoned and self._lanes.get(reader) is lane:
+            if lane.is_news() and self._lanes.get(reader) is lane:
                 self._post(ReaderWent(reader, is_stuck=True))
             raise
 

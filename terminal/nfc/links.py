@@ -42,7 +42,7 @@ class LinkCounters:
 class Link:
     """A card that answers APDUs until it leaves, the deadline passes, or it has answered too many."""
 
-    __slots__ = ("_counters", "_deadline", "_field", "_is_clean", "_left_s", "_most_apdus", "_sent")
+    __slots__ = ("_counters", "_deadline", "_field", "_is_clean", "_is_closed", "_left_s", "_most_apdus", "_sent")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Link:
         self._most_apdus = most_apdus
         self._sent = 0
         self._is_clean = True
+        self._is_closed = False
 
     @property
     def counters(self) -> LinkCounters:
@@ -71,7 +72,11 @@ class Link:
         self._most_apdus = most_apdus
 
     def check_usable(self) -> None:
-        """Raises CardGone when the tap's time is over, CardMisbehaves when it took too many APDUs; sends nothing."""
+        """Raises CardGone when it was closed or the tap's time is over, CardMisbehaves after too many APDUs; sends
+        nothing.
+        """
+        if self._is_closed:
+            raise CardGone("the card was let go")
         if self._sent >= self._most_apdus:
             raise CardMisbehaves("too many exchanges in one tap")
         if self._left_s(self._deadline) <= 0:
@@ -106,8 +111,12 @@ class Link:
         self._is_clean = False
 
     def close(self) -> None:
-        """Let the card go; never raises a fault of card or reader."""
-        self._field.close(is_clean=self._is_clean)
+        """Let the card go; never raises a fault of card or reader. Again is nothing: the next tap may hold it by
+        then.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            self._field.close(is_clean=self._is_clean)
 
     def _timed(self, apdu: bytes) -> bytes:
         self._sent += 1

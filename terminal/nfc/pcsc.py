@@ -7,6 +7,7 @@ Source: PC/SC part 5 (ICC resource manager), part 3 §3.2.2 (contactless); pcsc-
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -14,12 +15,13 @@ from typing import Any, Final
 from smartcard import scard
 
 from sync.errors import PanierError
-from terminal.errors import CardGone, CardMisbehaves, NotOurCard, ReaderLost
+from terminal.errors import CardGone, CardMisbehaves, NotOurCard, ReaderFault, ReaderLost
 from terminal.events import Inward, ReaderWent
 from terminal.nfc.apdu import ISO_DEP, Profile
 from terminal.nfc.contact import Contact, meet
 from terminal.nfc.key_store import KeyStore
-from terminal.nfc.lane import Lane, Lanes
+from terminal.nfc.lane import Lane, Lanes, Result
+from terminal.nfc.lights import Lights, lights_of
 from terminal.nfc.links import Link, LinkCounters
 from terminal.nfc.presence import Fields, FieldState, is_wanted
 from terminal.ports import Clock, Deadline, Presence, Signal
@@ -30,10 +32,15 @@ _RETRY_S: Final = 0.25
 _OK: Final = 0
 _TIMEOUT: Final = 0x8010000A
 _NO_READERS: Final = 0x8010002E
-_CARD_LOST: Final = frozenset({0x8010000C, 0x80100016, 0x80100066, 0x80100067, 0x80100068, 0x80100069})
+_CARD_LOST: Final = frozenset({0x8010000B, 0x8010000C, 0x80100016, 0x80100066, 0x80100067, 0x80100068, 0x80100069})
 _NOT_SPOKEN: Final = frozenset({0x8010000F})
 _ANSWER_TOO_LONG: Final = frozenset({0x80100008})
+_ESCAPE_CODES: Final = (1, 3500)
+"""Control codes of the escape command: libccid's (where its Info.plist allows it), then that of makers' own drivers."""
+_T0_OR_T1: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 _GONE_STATE: Final = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE | scard.SCARD_STATE_IGNORE
+
+_log = logging.getLogger(__name__)
 
 
 def fault_of(code: int) -> PanierError:
@@ -74,6 +81,7 @@ class PcscReaders:
         self._cards: dict[Lane, _CardIo] = {}
         self._lanes = Lanes(clock.left_s, post, self._free)
         self._status: _StatusThread | None = None
+        self._dark: set[str] = set()  # readers whose light has failed: said once
         self.counters = LinkCounters()
 
     def start(self) -> None:
@@ -102,13 +110,37 @@ class PcscReaders:
         if self._fields.current(presence.reader) != presence:
             raise CardGone("the card has left")
         lane = self._lanes.of(presence.reader)
-        card = self._cards.setdefault(lane, _CardIo(presence.reader))
-        self._lanes.run(presence.reader, lane, card.connect, deadline)
-        field = _PcscField(self._lanes, lane, card)
+        card = self._io(presence.reader, lane)
+        field = _PcscField(self._lanes, lane, card, self._look_afresh)
+        field.connect(deadline)
         return meet(Link(field, deadline, self._clock.left_s, counters=self.counters), self._keys, self._profile)
 
     def signal(self, reader: str, outcome: Signal) -> None:
-        """Light and sound of readers are not driven yet: the till's own screen and sound tell."""
+        """Light and sound of the models in ``lights``; in the lane, so that nobody waits, and never a fault."""
+        lights = lights_of(reader)
+        if lights is None:
+            return
+        try:
+            lane = self._lanes.of(reader)
+        except ReaderFault:
+            return
+        card = self._io(reader, lane)
+        lane.leave(lambda: self._show(card, lights, lights.commands[outcome]))
+
+    def _show(self, card: _CardIo, lights: Lights, command: bytes) -> None:
+        try:
+            card.show(command, is_pseudo_apdu=lights.is_pseudo_apdu)
+        except PanierError as fault:
+            if card.reader not in self._dark:
+                self._dark.add(card.reader)
+                _log.warning("light and sound of %s cannot be driven: %s", card.reader, fault)
+
+    def _io(self, reader: str, lane: Lane) -> _CardIo:
+        return self._cards.setdefault(lane, _CardIo(reader))
+
+    def _look_afresh(self) -> None:
+        if self._status is not None:
+            self._status.look_afresh()
 
     def _told(self, states: Sequence[FieldState]) -> None:
         for event in self._fields.update(states):
@@ -133,13 +165,12 @@ class _CardIo:
         self._card: Any = None
         self._protocol = scard.SCARD_PROTOCOL_T1
 
-    def connect(self) -> None:
+    def connect(self, share: int = scard.SCARD_SHARE_EXCLUSIVE, protocols: int = _T0_OR_T1) -> None:
         self.disconnect(is_clean=False)
         if self._context is None or scard.SCardIsValidContext(self._context) != _OK:
             code, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
             _check(code)
-        protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        code, card, protocol = scard.SCardConnect(self._context, self.reader, scard.SCARD_SHARE_EXCLUSIVE, protocols)
+        code, card, protocol = scard.SCardConnect(self._context, self.reader, share, protocols)
         _check(code)
         self._card, self._protocol = card, protocol
 
@@ -150,6 +181,36 @@ class _CardIo:
         code, answer = scard.SCardTransmit(self._card, pci, list(apdu))
         _check(code)
         return bytes(answer)
+
+    def show(self, command: bytes, *, is_pseudo_apdu: bool) -> None:
+        """Send the reader a command of its own: with the card that lies there when it may travel so, else without."""
+        if self._card is not None:
+            if is_pseudo_apdu:  # a tap holds the card; no escape command between its APDUs
+                self._tell_reader(command)
+            return
+        try:
+            if is_pseudo_apdu:
+                try:
+                    self.connect(scard.SCARD_SHARE_SHARED)
+                    self._tell_reader(command)
+                    return
+                except PanierError:
+                    pass  # no card: the other way
+            self.connect(scard.SCARD_SHARE_DIRECT, 0)
+            self._control(command)
+        finally:
+            self.disconnect(is_clean=True)
+
+    def _tell_reader(self, pseudo_apdu: bytes) -> None:
+        if self.transmit(pseudo_apdu)[-2:-1] != b"\x90":  # the second byte may tell the state of its light
+            raise CardMisbehaves("not taken by the reader")
+
+    def _control(self, command: bytes) -> None:
+        for number in _ESCAPE_CODES:
+            code, _answer = scard.SCardControl(self._card, scard.SCARD_CTL_CODE(number), list(command))
+            if code == _OK:
+                return
+        _check(code)
 
     def disconnect(self, *, is_clean: bool) -> None:
         card, self._card = self._card, None
@@ -166,18 +227,32 @@ class _CardIo:
 class _PcscField:
     """The card a lane is connected to (``links.Field``)."""
 
-    __slots__ = ("_card", "_lane", "_lanes")
+    __slots__ = ("_card", "_lane", "_lanes", "_look_afresh")
 
-    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo) -> None:
+    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo, look_afresh: Callable[[], None]) -> None:
         self._lanes = lanes
         self._lane = lane
         self._card = card
+        self._look_afresh = look_afresh
+
+    def connect(self, deadline: Deadline) -> None:
+        self._run(self._card.connect, deadline)
 
     def transmit(self, apdu: bytes, deadline: Deadline) -> bytes:
-        return self._lanes.run(self._card.reader, self._lane, lambda: self._card.transmit(apdu), deadline)
+        return self._run(lambda: self._card.transmit(apdu), deadline)
 
     def close(self, *, is_clean: bool) -> None:
         self._lane.leave(lambda: self._card.disconnect(is_clean=is_clean))
+
+    def _run(self, call: Callable[[], Result], deadline: Deadline) -> Result:
+        def watched() -> Result:
+            try:
+                return call()
+            except ReaderLost:  # the till hears so; if the reader is there all the same, it must hear that too
+                self._look_afresh()
+                raise
+
+        return self._lanes.run(self._card.reader, self._lane, watched, deadline)
 
 
 class _StatusThread:
@@ -197,11 +272,15 @@ class _StatusThread:
         """Ask the thread to end and wait for it."""
         self._ending.set()
         while self._thread.is_alive() and budget_s > 0:
-            context = self._context
-            if context is not None:
-                scard.SCardCancel(context)
+            self.look_afresh()
             self._thread.join(0.05)
             budget_s -= 0.05
+
+    def look_afresh(self) -> None:
+        """Forget what was seen: readers are told as gone and, those that are there, as back."""
+        context = self._context
+        if context is not None:
+            scard.SCardCancel(context)
 
     def _work(self) -> None:
         while not self._ending.is_set():
@@ -249,3 +328,22 @@ def _field_state(reader: str, state: int) -> FieldState:
 def _check(code: int) -> None:
     if code != _OK:
         raise fault_of(code)
+
+
+def look() -> tuple[int, dict[str, int]]:
+    """For a technician: the PC/SC result of asking (0: fine) and each reader's dwEventState, without connecting.
+
+    Blocks as long as pcscd does; call it where that may be left behind.
+    """
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+    if code != _OK:
+        return code & 0xFFFFFFFF, {}
+    try:
+        code, names = scard.SCardListReaders(context, [])
+        if code != _OK or not names:
+            return code & 0xFFFFFFFF, {}
+        asked = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
+        code, seen = scard.SCardGetStatusChange(context, 0, asked)
+        return code & 0xFFFFFFFF, {name: state for name, state, _atr in seen}
+    finally:
+        scard.SCardReleaseContext(context)

@@ -11,6 +11,7 @@ from terminal.events import CardPresented, CardRemoved, CardsClash, Inward, Read
 from terminal.ports import Presence
 
 _SAM_SLOT: Final = re.compile(r"\bSAM\b", re.IGNORECASE)
+_CONTACT_SLOT: Final = re.compile(r"\bICC\b|\bContact\b(?!-)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,14 @@ class FieldState:
 
 
 def is_wanted(reader: str, chosen: Sequence[str]) -> bool:
-    """Whether a reader takes customers' cards: no SAM slot, and in the chosen list (parts of names) if there is one."""
+    """Whether a reader takes customers' cards: no SAM slot; in the chosen list (parts of names) if there is one, else
+    not the contact slot of a reader with two.
+    """
     if _SAM_SLOT.search(reader):
         return False
-    return not chosen or any(part.casefold() in reader.casefold() for part in chosen)
+    if chosen:
+        return any(part.casefold() in reader.casefold() for part in chosen)
+    return not _CONTACT_SLOT.search(reader)
 
 
 class Fields:

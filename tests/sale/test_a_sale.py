@@ -466,3 +466,12 @@ def test_a_card_with_the_right_number_of_transactions_but_more_money_is_not_genu
     (refused,) = stall.tap(richer)
     assert isinstance(refused, say.NotHere)
     assert refused.reason is Reason.NOT_GENUINE
+
+
+def test_a_reader_unplugged_while_another_serves_is_not_worth_a_word(stall: Seller) -> None:
+    stall.tell(say.ReaderCame("one"))
+    stall.tell(say.ReaderCame("two"))
+    assert stall.tell(say.ReaderWent("one")) == ()
+    (away,) = stall.tell(say.ReaderWent("two"))
+    assert away == say.ReaderAway(is_stuck=False)
+    assert stall.tell(say.ReaderWent("two", is_stuck=True)) == (say.ReaderAway(is_stuck=True),)

@@ -23,6 +23,8 @@ DOORS = {
     "cryptography": {"sync/crypto.py", "emulator/crypto.py"},
     "cbor2": {"sync/cbor.py"},
     "smartcard": {"terminal/nfc/pcsc.py"},
+    "nfc": {"terminal/nfc/nfcpy_readers.py"},
+    "serial": {"terminal/nfc/pn532_serial.py"},
     "apsw": {"terminal/offline_queue/store.py"},
     "peewee": {"terminal/offline_queue/store.py", "central/store.py"},
     "playhouse": {"terminal/offline_queue/store.py", "central/store.py"},
@@ -31,6 +33,7 @@ DOORS = {
     "uvicorn": {"central/serve.py"},
     "jinja2": {"central/pages.py"},
     "psycopg": {"central/store.py"},
+    "pkcs11": {"central/keys/token.py"},
     "msgspec": {"terminal/json_lines.py"},
     "structlog": {"panier/logs.py"},
 }

@@ -85,6 +85,25 @@ def test_a_stuck_reader_is_told_and_comes_back_by_itself() -> None:
     lanes.close()
 
 
+def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
+    inbox, release = Inbox(), threading.Event()
+    lanes = Lanes(left_s, inbox.post)
+    lane = lanes.of("r")
+
+    def waits() -> None:
+        with pytest.raises(ReaderStuck):
+            lanes.run("r", lane, release.wait, within(0.05))
+
+    two = [threading.Thread(target=waits) for _ in range(2)]
+    for thread in two:
+        thread.start()
+    for thread in two:
+        thread.join(5)
+    assert inbox.events == [ReaderWent("r", is_stuck=True)]
+    release.set()
+    lanes.close()
+
+
 def test_a_replugged_reader_starts_afresh_while_the_old_call_still_hangs() -> None:
     inbox, release = Inbox(), threading.Event()
     lanes = Lanes(left_s, inbox.post)

@@ -81,7 +81,15 @@ def test_a_second_card_laid_on_the_first_ends_its_presence() -> None:
         ("Virtual PCD 00 00", ("acr",), False),
         ("ACS ACR122U 00 00", ("omnikey", "acr"), True),
         ("ACS ACR1252 [SAM] 01 00", ("acr",), False),
+        ("ACS ACR1281U-C1 [ACR1281 Dual Reader ICC] 00 00", (), False),
+        ("ACS ACR1281U-C1 [ACR1281 Dual Reader PICC] 00 01", (), True),
+        ("Identiv uTrust 4701 F [Contact Reader] 00 00", (), False),
+        ("Identiv uTrust 4701 F [Contactless Reader] 01 00", (), True),
+        ("Identiv uTrust 4701 F [Contact-less Reader] 01 00", (), True),
+        ("Identiv uTrust 4701 F [Contact Reader] 00 00", ("contact reader",), True),
     ],
 )
-def test_sam_slots_and_readers_not_chosen_are_left_alone(reader: str, chosen: tuple[str, ...], wanted: bool) -> None:
+def test_slots_no_customer_uses_and_readers_not_chosen_are_left_alone(
+    reader: str, chosen: tuple[str, ...], wanted: bool
+) -> None:
     assert is_wanted(reader, chosen) is wanted

@@ -1,10 +1,12 @@
-"""What every kind of reader does, in this process and through pcscd (``ports.Readers``).
+"""What every kind of reader does: in this process, through pcscd, nfcpy and a PN532 on a line (``ports.Readers``).
 
 The PC/SC half runs inside private namespaces, in a pytest of its own that the last test here starts.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import socket
 import sys
 import threading
 import time
@@ -16,30 +18,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from demo.namespace import PrivatePcscd, enter, inside, namespaces_available, private_pcscd
-from domain.identity import SlotFile
+from domain.identity import SlotFile, Uid
 from emulator.card import VirtualCard
 from emulator.inprocess import FieldGone, InProcessField
 from emulator.tear import Fault, Moment, Phase, Tear
 from terminal.errors import (
     CardFault,
     CardGone,
+    CardMisbehaves,
     NotOurCard,
     OutcomeUnknown,
     ReaderFault,
     ReaderLost,
     ReaderStuck,
 )
-from terminal.events import CardPresented, CardRemoved, Inward, ReaderCame, ReaderWent
+from terminal.events import CardPresented, CardRemoved, CardsClash, Inward, ReaderCame, ReaderWent
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.key_store import KeyStore
-from terminal.ports import Presence, Readers
+from terminal.nfc.polled import PolledReaders
+from terminal.ports import Presence, Readers, Signal
+from tests.card.readers.pn532_chip import Pn532Chip
+from tests.card.readers.udp_card import UdpField
 
 if TYPE_CHECKING:
     from tests.card.host.conftest import Stall
 
+FIRST_READER, SECOND_READER = "Virtual PCD 00 00", "Virtual PCD 00 01"
 READER_ID = bytes([1, 0, 0, 7, 0, 0, 1]) + bytes(9)
 BUDGET_S = 10.0
-HANG_S = 1.2
+HANG_S = 1.0
+LIFT_PAUSE_S = 0.9  # pcscd looks into a virtual field every 0.4 s only
+FEW_LOOKS_S = 0.5
 
 
 class Inbox:
@@ -47,11 +56,13 @@ class Inbox:
 
     def __init__(self) -> None:
         self.events: list[Inward] = []
+        self.all: list[Inward] = []
         self.changed = threading.Condition()
 
     def post(self, event: Inward) -> None:
         with self.changed:
             self.events.append(event)
+            self.all.append(event)
             self.changed.notify_all()
 
     def take(self, kind: type[Any]) -> Any:
@@ -73,6 +84,11 @@ class Counter:
     def lay(self, card: VirtualCard, *disturbances: Any) -> None: ...
 
     def lift(self) -> None: ...
+
+    def swap(self, card: VirtualCard) -> None:
+        """Another card in its place, faster than anybody looks."""
+        self.lift()
+        self.lay(card)
 
     def close(self) -> None: ...
 
@@ -121,6 +137,11 @@ class PcscCounter(Counter):
         if self.card is not None:
             self.card.lift()
 
+    def swap(self, card: VirtualCard) -> None:
+        self.lift()
+        time.sleep(LIFT_PAUSE_S)
+        self.lay(card)
+
     def close(self) -> None:
         """Wait until pcscd has seen the card go, so that the next test does not find it."""
         self.lift()
@@ -128,6 +149,64 @@ class PcscCounter(Counter):
         while self.readers.has_card("Virtual PCD 00 00") and time.monotonic() < give_up_s:
             time.sleep(0.02)
         self.readers.close()
+
+
+class PolledCounter(Counter):
+    """A reader that must be asked, and how it is taken out of the machine and put back."""
+
+    readers: PolledReaders
+    field: Pn532Chip | UdpField
+
+    def _start(self, stall: Stall, opens: Any) -> None:
+        self.inbox = Inbox()
+        self.readers = PolledReaders({"lecteur": opens}, KeyStore(stall.keys), stall.clock, self.inbox.post)
+        self.readers.start()
+        self.inbox.take(ReaderCame)
+
+    def lay(self, card: VirtualCard, *disturbances: Any) -> None:
+        self.field.lay(card, *disturbances)
+
+    def lift(self) -> None:
+        self.field.lift()
+
+    def replug(self) -> None: ...
+
+
+class Pn532Counter(PolledCounter):
+    def __init__(self, stall: Stall) -> None:
+        from terminal.nfc.pn532_serial import Pn532, SerialLine
+
+        self.field: Pn532Chip = Pn532Chip(stall.path.parent / "ttyPN532")
+        self._start(stall, lambda: Pn532(SerialLine(str(self.field.device))))
+
+    def replug(self) -> None:
+        self.field.unplug()
+        self.field.plug()
+
+    def close(self) -> None:
+        self.readers.close()
+        self.field.unplug()
+
+
+class NfcpyCounter(PolledCounter):
+    def __init__(self, stall: Stall) -> None:
+        from terminal.nfc.nfcpy_readers import NfcpyAntenna
+
+        self.field: UdpField = UdpField()
+        path = self.field.path
+        self._start(stall, lambda: NfcpyAntenna(path))
+
+    def replug(self) -> None:
+        """nfcpy's ``udp:`` device cannot be unplugged: the program at the other end is another one."""
+        self.field.close()
+        self.field = UdpField(self.field.port)
+
+    def close(self) -> None:
+        self.readers.close()
+        self.field.close()
+
+
+COUNTERS = {"in_process": InProcessCounter, "pn532": Pn532Counter, "nfcpy": NfcpyCounter, "pcsc": PcscCounter}
 
 
 @pytest.fixture(scope="session")
@@ -139,11 +218,20 @@ def pcscd() -> Iterator[PrivatePcscd | None]:
         yield running
 
 
-@pytest.fixture(params=["in_process", "pcsc"])
+@pytest.fixture(params=list(COUNTERS))
 def counter(request: pytest.FixtureRequest, stall: Stall, pcscd: PrivatePcscd | None) -> Iterator[Counter]:
     if (request.param == "pcsc") != inside():
         pytest.skip("PC/SC runs in its own namespace, and only PC/SC does")
-    made = PcscCounter(stall) if request.param == "pcsc" else InProcessCounter(stall)
+    made: Counter = COUNTERS[request.param](stall)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["pn532", "nfcpy"])
+def polled(request: pytest.FixtureRequest, stall: Stall) -> Iterator[PolledCounter]:
+    if inside():
+        pytest.skip("outside")
+    made: PolledCounter = {"pn532": Pn532Counter, "nfcpy": NfcpyCounter}[request.param](stall)
     yield made
     made.close()
 
@@ -194,6 +282,53 @@ class TestReaders:
             assert counter.inbox.take(CardRemoved).presence == presence
             seen.append(presence)
         assert len(set(seen)) == 3
+
+    def test_a_card_that_lies_still_is_told_once_and_its_going_once(self, counter: Counter, stall: Stall) -> None:
+        counter.lay(VirtualCard.load(stall.path))
+        presence = counter.inbox.take(CardPresented).presence
+        time.sleep(FEW_LOOKS_S)
+        counter.lift()
+        counter.inbox.take(CardRemoved)
+        time.sleep(FEW_LOOKS_S)
+        fields = [event for event in counter.inbox.all if isinstance(event, CardPresented | CardRemoved)]
+        assert fields == [CardPresented(presence), CardRemoved(presence)]
+
+    def test_a_card_swapped_for_another_is_another_presence_with_its_own_number(
+        self, counter: Counter, stall: Stall, tmp_path: Path
+    ) -> None:
+        other = Uid(bytes.fromhex("04111111111111"))
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            assert contact.uid == stall.order.uid
+        counter.swap(VirtualCard.blank(other, tmp_path / "other.json"))
+        with contact_with(counter, stall) as contact:
+            assert contact.uid == other
+        fields = [type(event) for event in counter.inbox.all if isinstance(event, CardPresented | CardRemoved)]
+        assert fields == [CardPresented, CardRemoved, CardPresented]
+
+    def test_letting_go_twice_does_not_take_the_card_from_the_next_tap(self, counter: Counter, stall: Stall) -> None:
+        counter.lay(VirtualCard.load(stall.path))
+        presence = counter.inbox.take(CardPresented).presence
+        first = counter.readers.connect(presence, stall.clock.deadline(5))
+        assert pay(first, stall, 10).tmc == 1
+        first.close()
+        second = counter.readers.connect(presence, stall.clock.deadline(5))
+        card = second.authenticate(stall.ref)
+        first.close()
+        assert card.open(READER_ID, all_logs=False).tmc == 1
+        second.close()
+        with pytest.raises(CardGone):
+            second.link.exchange(bytes.fromhex("9060000000"))
+
+    def test_an_answer_longer_than_any_card_s_is_told_apart_from_a_card_that_left(
+        self, counter: Counter, stall: Stall
+    ) -> None:
+        for too_long in (300, 600, 5_000):
+            counter.lay(VirtualCard.load(stall.path), Fault(Moment(index=4), lambda _, n=too_long: bytes(n)))
+            with contact_with(counter, stall, 2.0) as contact, pytest.raises(CardMisbehaves):
+                pay(contact, stall, 100)
+            counter.lift()
+            counter.inbox.take(CardRemoved)
 
     def test_another_card_than_the_announced_one_is_not_met(self, counter: Counter, stall: Stall) -> None:
         counter.lay(VirtualCard.load(stall.path))
@@ -268,6 +403,7 @@ class TestReaders:
         with pytest.raises(ReaderStuck):
             counter.readers.connect(presence, stall.clock.deadline(1))
         counter.inbox.take(ReaderCame)
+        assert len([event for event in counter.inbox.all if isinstance(event, ReaderWent)]) == 1
         counter.lift()
         counter.lay(VirtualCard.load(stall.path))
         with contact_with(counter, stall) as contact:
@@ -277,6 +413,68 @@ class TestReaders:
         counter.lay(VirtualCard.blank(stall.order.uid, tmp_path / "blank.json"))
         with contact_with(counter, stall) as contact, pytest.raises(NotOurCard):
             contact.authenticate(stall.ref)
+
+
+class TestReadersThatMustBeAsked:
+    """What only those without PC/SC do."""
+
+    def test_a_stuck_reader_works_after_it_was_plugged_in_again(self, polled: PolledCounter, stall: Stall) -> None:
+        release = threading.Event()
+
+        def never(answer: bytes) -> bytes:
+            release.wait(BUDGET_S)
+            return answer
+
+        polled.lay(VirtualCard.load(stall.path), Fault(Moment(instruction=0x8B), never))
+        began = time.monotonic()
+        with contact_with(polled, stall, 0.5) as contact, pytest.raises(ReaderStuck):
+            pay(contact, stall, 100)
+        assert time.monotonic() - began < 2
+        assert polled.inbox.take(ReaderWent).is_stuck
+        release.set()
+        polled.replug()
+        polled.inbox.take(ReaderCame)
+        polled.lift()
+        polled.lay(VirtualCard.load(stall.path))
+        self.pays(polled, stall)
+
+    def pays(self, polled: PolledCounter, stall: Stall) -> None:
+        """The last card laid down pays; one seen before may already have been gone."""
+        while True:
+            presence = polled.inbox.take(CardPresented).presence
+            try:
+                contact = polled.readers.connect(presence, stall.clock.deadline(2))
+            except (CardGone, ReaderLost):
+                continue
+            assert pay(contact, stall, 5).tmc == 1
+            contact.close()
+            return
+
+    def test_threads_end_with_the_readers(self, polled: PolledCounter) -> None:
+        polled.readers.close()
+        names = [thread.name for thread in threading.enumerate()]
+        assert not [name for name in names if "lecteur" in name]
+
+
+class NothingWakes:
+    """Something on the first virtual reader that is there and does not wake when it is switched on: mute to pcscd."""
+
+    def __init__(self) -> None:
+        self._link = socket.create_connection(("127.0.0.1", 35963))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while len(head := self._link.recv(2, socket.MSG_WAITALL)) == 2:
+            asked = self._link.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+            if asked == b"\x04":
+                self._link.sendall(b"\x00\x02\x3b\x00")
+            if asked == b"\x01":
+                break
+
+    def lift(self) -> None:
+        self._thread.join(BUDGET_S)
+        self._link.close()
 
 
 @pytest.mark.skipif(not inside(), reason="in the namespace")
@@ -321,6 +519,127 @@ class TestPcsc:
         assert len(names) == 2
         readers.close()
         assert set(threading.enumerate()) <= before
+
+    def test_something_that_does_not_wake_is_told_as_more_than_one_card_and_a_card_after_it_pays(
+        self, stall: Stall, pcscd: PrivatePcscd
+    ) -> None:
+        counter = PcscCounter(stall)
+        mute = NothingWakes()
+        mute.lift()
+        assert counter.inbox.take(CardsClash).reader == FIRST_READER
+        assert CardPresented not in [type(event) for event in counter.inbox.all]
+        time.sleep(LIFT_PAUSE_S)
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 1
+        counter.close()
+
+    def test_two_readers_are_told_apart_and_only_the_chosen_ones_are_watched(
+        self, stall: Stall, pcscd: PrivatePcscd
+    ) -> None:
+        from emulator.vpcd import SECOND_READER_PORT, CardInField
+        from terminal.nfc.pcsc import PcscReaders
+
+        inbox, second = Inbox(), Inbox()
+        both = PcscReaders(KeyStore(stall.keys), stall.clock, inbox.post)
+        one = PcscReaders(KeyStore(stall.keys), stall.clock, second.post, chosen=("00 01",))
+        both.start()
+        one.start()
+        assert {inbox.take(ReaderCame).reader, inbox.take(ReaderCame).reader} == {FIRST_READER, SECOND_READER}
+        card = CardInField(VirtualCard.load(stall.path), SECOND_READER_PORT)
+        card.present()
+        assert inbox.take(CardPresented).presence.reader == SECOND_READER
+        assert second.take(CardPresented).presence.reader == SECOND_READER
+        card.lift()
+        second.take(CardRemoved)
+        assert {event.reader for event in second.all if isinstance(event, ReaderCame)} == {SECOND_READER}
+        both.close()
+        one.close()
+
+    def test_a_reader_lost_in_a_tap_that_is_there_all_the_same_is_told_as_back_with_its_card(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        counter = PcscCounter(stall)
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            card = contact.authenticate(stall.ref)
+            with monkeypatch.context() as broken:
+                broken.setattr(scard, "SCardTransmit", lambda *_: (0x80100001, []))
+                with pytest.raises(ReaderLost):
+                    card.open(READER_ID, all_logs=False)
+        counter.inbox.take(CardRemoved)
+        assert not counter.inbox.take(ReaderWent).is_stuck
+        counter.inbox.take(ReaderCame)
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 1
+        counter.close()
+
+    def test_a_card_another_program_holds_is_not_met_and_is_when_it_is_free_again(
+        self, stall: Stall, pcscd: PrivatePcscd
+    ) -> None:
+        from smartcard import scard
+
+        counter = PcscCounter(stall)
+        counter.lay(VirtualCard.load(stall.path))
+        presence = counter.inbox.take(CardPresented).presence
+        context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)[1]
+        held = scard.SCardConnect(context, FIRST_READER, scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T1)[1]
+        with pytest.raises(CardGone):
+            counter.readers.connect(presence, stall.clock.deadline(2))
+        scard.SCardDisconnect(held, scard.SCARD_LEAVE_CARD)
+        scard.SCardReleaseContext(context)
+        contact = counter.readers.connect(presence, stall.clock.deadline(2))
+        assert pay(contact, stall, 5).tmc == 1
+        contact.close()
+        counter.close()
+
+    def test_light_goes_to_a_known_reader_with_its_card_and_never_stands_in_the_way(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        from emulator import field
+        from terminal.nfc import lights
+
+        told_the_reader = []
+
+        def hears(apdu: bytes, uid: bytes) -> bytes | None:
+            if apdu.startswith(b"\xff\x00\x40"):
+                told_the_reader.append(apdu)
+                return b"\x90\x02"
+            return answers(apdu, uid)
+
+        answers = field.reader_answer
+        monkeypatch.setattr(field, "reader_answer", hears)
+        known = dataclasses.replace(lights.TABLE[0], model="Virtual PCD")
+        assert known.is_pseudo_apdu
+        counter = PcscCounter(stall)
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            pay(contact, stall, 5)
+        counter.readers.signal(FIRST_READER, Signal.PAID)
+        counter.readers.signal("nowhere", Signal.PAID)
+        monkeypatch.setattr(lights, "TABLE", (known,))
+        counter.readers.signal(FIRST_READER, Signal.PAID)
+        counter.readers.signal(FIRST_READER, Signal.ATTENTION)
+        presence = next(event.presence for event in counter.inbox.all if isinstance(event, CardPresented))
+        contact = counter.readers.connect(presence, stall.clock.deadline(5))
+        assert pay(contact, stall, 5).tmc == 2
+        counter.readers.signal(FIRST_READER, Signal.PAID)  # while a tap holds the card
+        assert contact.authenticate(stall.ref).open(READER_ID, all_logs=False).tmc == 2
+        contact.close()
+        signals = (Signal.PAID, Signal.ATTENTION, Signal.PAID)
+        assert told_the_reader == [known.commands[signal] for signal in signals]
+        assert not caplog.records
+        counter.lift()
+        counter.inbox.take(CardRemoved)
+        for _ in range(3):  # no card, and no escape command with this driver: nothing but a line in the log
+            counter.readers.signal(FIRST_READER, Signal.PAID)
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 3
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        counter.close()
 
     def test_a_card_whose_answer_is_empty_is_left_behind_in_time(self, stall: Stall, pcscd: PrivatePcscd) -> None:
         counter = PcscCounter(stall)
