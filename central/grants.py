@@ -1,8 +1,11 @@
 """Grants become limits: what the counter of a slot may reach inside a window, and the entitlement that says so.
 
 A purse that lapses lives in two value files by turns (odd and even month). When a file is used again its new limit is
-min(highest proven counter, earlier limit) + grant: sales not yet reported make a new balance smaller, never larger. A
-limit never falls inside its window.
+min(highest proven counter, earlier limit + voids known in that window) + grant: sales not yet reported make a new
+balance smaller, never larger. A limit never falls inside its window.
+
+A signed limit contains exactly the proven voids whose transaction is at most the entitlement's mark; those beyond it
+travel as slips on the card.
 """
 
 from __future__ import annotations
@@ -11,14 +14,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from central.keys import KEY_ID, CentralKeys
+from central import signing_duty, voids
+from central.keys import CentralKeys
 from central.store import Row, Store
 from domain.identity import CardId, PurseNumber, SlotFile, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
-from sync.card_format import encode_entitlement
+from domain.rule_set import RuleSet
 
-EPOCH: Final = 1
+MOST_TMC: Final = 0xFFFFFF
 VALID_FOR: Final = timedelta(days=40)
 RENEWED_AFTER: Final = timedelta(days=10)
 """A card's entitlement is signed again after so long, so that one that reaches a stall is good for a month."""
@@ -65,13 +69,13 @@ def give(
 
 def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile, begins: int, ends: int | None) -> None:
     last = store.one(
-        "SELECT spent_limit, end_at FROM slot_window WHERE card = ? AND file = ? ORDER BY start_at DESC LIMIT 1",
+        "SELECT * FROM slot_window WHERE card = ? AND file = ? ORDER BY start_at DESC LIMIT 1",
         card,
         file,
     )
     if last is not None and (last["end_at"] is None or last["end_at"] > begins):
         raise ValueError("two windows of one value file never overlap")
-    base = 0 if last is None else min(proven_spent(store, card, file, begins), last["spent_limit"])
+    base = 0 if last is None else min(proven_spent(store, card, file, begins), _reachable(store, card, file, last))
     store.put(
         "slot_window",
         card=card,
@@ -83,6 +87,14 @@ def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile,
         spent_limit=base,
         is_confirmed=int(last is None),
     )
+
+
+def _reachable(store: Store, card: CardId, file: int, window: Row) -> int:
+    """What the counter may have reached in a window: its limit and all voids known of it, in cents."""
+    start, bound_mark = window["start_at"], window["bound_mark"]
+    everything = voids.in_limit(store, card, file, start, MOST_TMC)
+    since = everything - voids.in_limit(store, card, file, start, bound_mark)
+    return max(int(window["spent_limit"]) + everything, int(window["bound"]) + since if window["bound"] else 0)
 
 
 def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = 2**62) -> int:
@@ -117,7 +129,7 @@ def settle_windows(store: Store, card: CardId) -> bool:
             before = window
             continue
         proven = proven_spent(store, card, SlotFile(window["file"]), window["start_at"])
-        gained = max(min(proven, before["spent_limit"]) - window["base"], 0)
+        gained = max(min(proven, _reachable(store, card, window["file"], before)) - window["base"], 0)
         confirmed = int(window["is_confirmed"] or _is_known_into(store, card, window))
         if gained or confirmed != window["is_confirmed"]:
             changed = True
@@ -131,7 +143,7 @@ def settle_windows(store: Store, card: CardId) -> bool:
                 window["file"],
                 window["start_at"],
             )
-        before = {**window, "spent_limit": window["spent_limit"] + gained}
+        before = {**window, "spent_limit": window["spent_limit"] + gained}  # bound and its mark stay
     return changed
 
 
@@ -150,7 +162,7 @@ def _is_known_into(store: Store, card: CardId, window: Row) -> bool:
     )
 
 
-def renew(store: Store, keys: CentralKeys, touched: Iterable[CardId], rules_version: int, at: datetime) -> None:
+def renew(store: Store, keys: CentralKeys, touched: Iterable[CardId], rules: RuleSet, at: datetime) -> None:
     """Sign again what changed or grows old; inside a transaction of the store.
 
     Args:
@@ -166,43 +178,87 @@ def renew(store: Store, keys: CentralKeys, touched: Iterable[CardId], rules_vers
         if issued_at is None:
             continue
         is_old = at.timestamp() - issued_at >= FLOORS_RAISED_AFTER.total_seconds()
-        if settle_windows(store, card) or is_old:
+        if settle_windows(store, card) or is_old or _has_more_to_sign(store, card, at):
             due.add(card)
+    if not keys.is_money_open:
+        return
+    sign_waiting(store, keys, rules, at)
     for card in sorted(due):
-        issue(store, keys, card, rules_version, at)
+        issue_or_wait(store, keys, card, rules, at)
+
+
+def sign_waiting(store: Store, keys: CentralKeys, rules: RuleSet, at: datetime) -> None:
+    """Sign the grants that a ceiling held back, oldest first, as far as today's ceiling lets; in a transaction."""
+    for card, cents in signing_duty.waiting(store, at).items():
+        if cents <= signing_duty.duty_of(store, at.date()).cents_left:
+            issue_or_wait(store, keys, card, rules, at)
+
+
+def issue_or_wait(store: Store, keys: CentralKeys, card: CardId, rules: RuleSet, at: datetime) -> str | None:
+    """As ``issue``; where a ceiling holds it back, nothing is signed and a sentence says so."""
+    try:
+        issue(store, keys, card, rules, at)
+    except signing_duty.CeilingReached as why:
+        return str(why)
+    return None
+
+
+def _has_more_to_sign(store: Store, card: CardId, at: datetime) -> bool:
+    """Whether a limit would be above the one signed last: a void the mark has passed, a limit that was forgotten."""
+    up_to = mark(store, card)
+    return any(
+        _limit(store, card, window, _voids_up_to(store, card, window, up_to), up_to) > window["limit_signed"]
+        for window in _windows(store, card, at)
+    )
+
+
+def _voids_up_to(store: Store, card: CardId, window: Row, up_to: int) -> int:
+    """Cents of voids in a signed limit, never fewer than were signed before."""
+    return max(voids.in_limit(store, card, window["file"], window["start_at"], up_to), window["voids_signed"])
 
 
 def mark(store: Store, card: CardId) -> int:
-    """The TMC up to which every transaction of the card is proven, without a gap."""
-    known = store.all("SELECT DISTINCT tmc FROM event WHERE card = ? AND state = 'proven' ORDER BY tmc", card)
+    """The TMC up to which every transaction of the card is known, without a gap; it never falls.
+
+    A void must be proven: a slip stops counting once the mark has passed it, and a limit contains proven voids only.
+    Of a payment it is enough that the card's counters attest it.
+    """
+    known = store.all(
+        """SELECT DISTINCT tmc FROM event
+        WHERE card = ? AND (state = 'proven' OR (state = 'attested' AND kind = 'payment')) ORDER BY tmc""",
+        card,
+    )
+    signed = store.number("SELECT max(mark) FROM entitlement_known WHERE card = ?", card)
     reached = 0
     for row in known:
         if row["tmc"] != reached + 1:
             break
         reached = row["tmc"]
-    return reached
+    return max(reached, signed)
 
 
-def issue(store: Store, keys: CentralKeys, card: CardId, rules_version: int, at: datetime) -> Entitlement:
+def issue(store: Store, keys: CentralKeys, card: CardId, rules: RuleSet, at: datetime) -> Entitlement:
     """Sign a new entitlement of a card; inside a transaction of the store."""
     row = store.one("SELECT uid, loaded FROM card WHERE card = ?", card)
     assert row is not None, "entitlements are for cards of the programme"
     uid = Uid(bytes(row["uid"]))
-    windows = _windows(store, card, at)
+    windows, up_to = _windows(store, card, at), mark(store, card)
+    slots = tuple(_slot(store, card, window, row["loaded"], up_to) for window in windows)
     issued_at = at.replace(microsecond=0)
     entitlement = Entitlement(
-        key_id=KEY_ID,
+        key_id=keys.entitlement_key_id,
         card=card,
-        epoch=EPOCH,
-        seq=store.number("SELECT max(seq) FROM entitlement WHERE card = ? AND epoch = ?", card, EPOCH) + 1,
+        epoch=epoch(store),
+        seq=_last_seq(store, card) + 1,
         issued_at=issued_at,
         valid_until=issued_at + VALID_FOR,
-        rules_version=rules_version,
-        mark=mark(store, card),
-        void_allowance=Cents(0),
-        slots=tuple(_slot(store, card, window, row["loaded"]) for window in windows),
+        rules_version=rules.version,
+        mark=up_to,
+        void_allowance=rules.ceilings.void_allowance,
+        slots=slots,
         unconfirmed=frozenset(SlotFile(window["file"]) for window in windows if not window["is_confirmed"]),
     )
+    signed = signing_duty.sign(store, keys, entitlement, uid, at)
     store.put(
         "entitlement",
         card=card,
@@ -211,9 +267,89 @@ def issue(store: Store, keys: CentralKeys, card: CardId, rules_version: int, at:
         change_number=store.next_number("entitlement change"),
         issued_at=int(issued_at.timestamp()),
         valid_until=int(entitlement.valid_until.timestamp()),
-        data=encode_entitlement(entitlement, uid, keys.signer("entitlements")),
+        mark=up_to,
+        data=signed,
     )
+    for window, slot in zip(windows, slots, strict=True):
+        store.change(
+            """UPDATE slot_window SET voids_signed = ?, limit_signed = ?
+            WHERE card = ? AND file = ? AND start_at = ?""",
+            _voids_up_to(store, card, window, up_to),
+            int(slot.limit),
+            card,
+            window["file"],
+            window["start_at"],
+        )
     return entitlement
+
+
+def _limit(store: Store, card: CardId, window: Row, back: int, up_to: int) -> int:
+    limit = int(window["spent_limit"]) + back
+    if window["bound"]:
+        file, start = window["file"], window["start_at"]
+        since = voids.in_limit(store, card, file, start, up_to) - voids.in_limit(
+            store, card, file, start, window["bound_mark"]
+        )
+        limit = max(limit, int(window["bound"]) + max(since, 0))
+    return limit if window["cap"] is None else min(limit, int(window["cap"]))
+
+
+def epoch(store: Store) -> int:
+    """The centre's epoch: 1, and one more for each time it was restored from a backup."""
+    return 1 + store.current_number("epoch")
+
+
+def _last_seq(store: Store, card: CardId) -> int:
+    query = "SELECT max(seq) FROM entitlement_known WHERE card = ? AND epoch = ?"
+    return store.number(query, card, epoch(store))
+
+
+def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes, at_epoch: int, seq: int) -> None:
+    """An entitlement of this centre's own key that a card showed: one it has forgotten binds it.
+
+    Two with one number were signed because a restored centre went on under its old epoch: an alarm, and of each slot
+    the smaller limit counts. Inside a transaction of the store.
+
+    Args:
+        terminal, at_epoch, seq: the record that brought it.
+    """
+    key = (word.card, *word.number)
+    own = store.one("SELECT data FROM entitlement WHERE card = ? AND epoch = ? AND seq = ?", *key)
+    if own is not None and bytes(own["data"]) == data:
+        return
+    if store.one("SELECT 1 FROM entitlement_found WHERE card = ? AND epoch = ? AND seq = ? AND data = ?", *key, data):
+        return
+    store.put(
+        "entitlement_found",
+        card=word.card,
+        epoch=word.epoch,
+        seq=word.seq,
+        mark=word.mark,
+        is_twin=int(own is not None),
+        terminal=terminal,
+        record_epoch=at_epoch,
+        record_seq=seq,
+        data=data,
+    )
+    for slot in word.slots:
+        begins, ends = int(slot.start.timestamp()), None if slot.end is None else int(slot.end.timestamp())
+        window = store.one(
+            "SELECT * FROM slot_window WHERE card = ? AND file = ? AND start_at = ?", word.card, slot.file, begins
+        )
+        if window is None and own is None:
+            _open_window(store, word.card, slot.purse, slot.file, begins, ends)
+        if own is None:
+            change = "bound_mark = CASE WHEN ? > bound THEN ? ELSE bound_mark END, bound = max(bound, ?)"
+            values: tuple[int, ...] = (int(slot.limit), word.mark, int(slot.limit))
+        else:
+            change, values = "cap = min(coalesce(cap, ?), ?)", (int(slot.limit), int(slot.limit))
+        store.change(
+            f"UPDATE slot_window SET {change} WHERE card = ? AND file = ? AND start_at = ?",
+            *values,
+            word.card,
+            slot.file,
+            begins,
+        )
 
 
 def _windows(store: Store, card: CardId, at: datetime) -> list[Row]:
@@ -227,12 +363,17 @@ def _windows(store: Store, card: CardId, at: datetime) -> list[Row]:
     return [chosen[file] for file in sorted(chosen)]
 
 
-def _slot(store: Store, card: CardId, window: Row, loaded: int) -> Slot:
+def _slot(store: Store, card: CardId, window: Row, loaded: int, up_to: int) -> Slot:
+    """A window as it is signed: its limit with the voids up to the mark, never fewer than were signed before.
+
+    A limit found on a card that this centre forgot binds it; of two that bear one number the smaller counts.
+    """
     file = SlotFile(window["file"])
+    back = _voids_up_to(store, card, window, up_to)
     return Slot(
         file=file,
         purse=PurseNumber(window["purse"]),
-        limit=Cents(window["spent_limit"]),
+        limit=Cents(_limit(store, card, window, back, up_to)),
         floor=Cents(proven_spent(store, card, file)),
         loaded=Cents(loaded),
         start=datetime.fromtimestamp(window["start_at"], UTC),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from central import grants, ledger
+from central import account, courier, grants
 from central.ingest import take_batch
-from central.keys import CentralKeys, load_keys, make_keys
+from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rule_file import read_rule_file
 from central.store import Store
 from domain.card_log import LogRecord
@@ -39,10 +39,12 @@ from sync.signed_lists import (
     CardKey,
     EntitlementDelta,
     HotList,
+    SlipKey,
+    TerminalsList,
     encode_card_keys,
-    encode_centre_keys,
     encode_entitlements,
     encode_hot_list,
+    encode_terminals,
 )
 
 AID: Final = bytes.fromhex("A05310")
@@ -51,6 +53,8 @@ REVOKED: Final = "revoked by the programme"
 CODE_LIVES: Final = timedelta(hours=24)
 CERTIFICATE_LIVES: Final = timedelta(days=366)
 OFFLINE_CAP, CARD_CAP = Cents(200_000), Cents(8_000)
+SKIPPED_NUMBERS: Final = 10_000
+"""After a restore: more than were ever given out between two backups."""
 HOT_LIST_LIVES: Final = timedelta(hours=6)
 """An unchanged hot list is signed again after so long: its age tells a terminal the age of its last contact."""
 
@@ -60,13 +64,14 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def make_centre(directory: Path, rule_file: Path, at: datetime | None = None) -> None:
-    """Make a new centre in an empty folder: keys, tables, the rule set, an empty hot list."""
+def make_centre(directory: Path, rule_file: Path, at: datetime | None = None, keys: CentralKeys | None = None) -> None:
+    """Make a new centre in an empty folder: keys (throw-away ones unless some are there), tables, first lists."""
     directory.mkdir(parents=True, exist_ok=True)
     rules = read_rule_file(rule_file)
-    make_keys(directory / "keys")
+    if not (directory / "keys").exists():
+        make_keys(directory / "keys", at or now_utc())
     Store(directory / "centre.db").create()
-    office = Office(directory)
+    office = Office(directory, keys=keys)
     with office.store.writing():
         office.put_rule_set(rules, at or now_utc())
         office.sign_hot_list(at or now_utc())
@@ -84,10 +89,12 @@ class Exchange:
 class Office:
     """An open centre. ``clock`` tells aware UTC; each thread that uses it connects by itself."""
 
-    def __init__(self, directory: Path, clock: Callable[[], datetime] = now_utc) -> None:
+    def __init__(
+        self, directory: Path, clock: Callable[[], datetime] = now_utc, keys: CentralKeys | None = None
+    ) -> None:
         self.directory = directory
         self.store = Store(directory / "centre.db")
-        self.keys: CentralKeys = load_keys(directory / "keys")
+        self.keys: CentralKeys = keys or load_keys(directory / "keys")
         self._clock = clock
         self.store.open()
 
@@ -100,7 +107,7 @@ class Office:
         """The newest rule set."""
         row = self.store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", Kind.RULE_SET)
         assert row is not None, "a centre has a rule set"
-        return read_rule_set(bytes(row["data"]), self.keys.signing["lists"].public_key())
+        return read_rule_set(bytes(row["data"]), self.keys.public_key("lists"))
 
     def day_start(self, day: date) -> datetime:
         """The instant a day begins in the programme's time zone, aware UTC."""
@@ -135,18 +142,28 @@ class Office:
                 self.store.next_number("card keys")
         info = CardInfo(1, card, programme, LOADED_AT_ISSUING, None)
         record: LogRecord = first_log_record(at, self.rules.version)
-        numbers = self.keys.masters
+        numbers = CARD_KEY_NUMBERS
         keys = {number: self.keys.card_key(number, uid, AID, programme, card) for number in numbers}
         signed = encode_card_info(info, uid, self.keys.signer("cards"))
-        return IssueOrder(card, uid, AID, LOADED_AT_ISSUING, signed, record, keys)
+        return IssueOrder(card, uid, AID, LOADED_AT_ISSUING, signed, record, keys, self.keys.public().cards)
 
-    def grant(self, card: CardId, purse: PurseNumber, amount: Cents, start: datetime, end: datetime | None) -> None:
-        """Grant cents to a card and sign the entitlement that says so. ValueError: unknown card, overlap, no sum."""
+    def has_chip(self, uid: Uid) -> bool:
+        """Whether a chip was ever taken into the programme."""
+        return self.store.one("SELECT 1 FROM card WHERE uid = ?", uid) is not None
+
+    def grant(
+        self, card: CardId, purse: PurseNumber, amount: Cents, start: datetime, end: datetime | None
+    ) -> str | None:
+        """Grant cents to a card and sign the entitlement that says so. ValueError: unknown card, overlap, no sum.
+
+        Returns:
+            Why the grant, which is kept, waits to be signed (central/signing_duty.py); ``None`` when it is signed.
+        """
         at = self._clock()
         with self.store.writing():
             self._check_known(card)
             grants.give(self.store, card, purse, amount, start, end, at)
-            grants.issue(self.store, self.keys, card, self.rules.version, at)
+            return grants.issue_or_wait(self.store, self.keys, card, self.rules, at)
 
     def report_lost(self, card: CardId) -> None:
         """Put a card on the hot list. ValueError: no card of the programme."""
@@ -174,6 +191,20 @@ class Office:
         hot_list = HotList(version, at.replace(microsecond=0), frozenset(CardId(bytes(row["card"])) for row in rows))
         self._keep(Kind.HOT_LIST, version, at, encode_hot_list(hot_list, LISTS_ID, self.keys.signer("lists")))
 
+    def sign_terminals(self, at: datetime) -> None:
+        """Sign the list of all stations anew, so that any terminal can check the slips of any other. Inside a
+        transaction.
+        """
+        version = self.store.next_number("terminals")
+        stations = {
+            Station(row["station"]): SlipKey(
+                public_key(bytes(row["device_key"])), None if row["revoked_at"] is None else row["head_seq"]
+            )
+            for row in self.store.all("SELECT station, device_key, head_seq, revoked_at FROM terminal")
+        }
+        signed = encode_terminals(TerminalsList(version, stations), LISTS_ID, self.keys.signer("lists"))
+        self._keep(Kind.TERMINALS, version, at, signed)
+
     def put_merchant(self, name: str, groups: Sequence[str], default_family: str) -> Merchant:
         """A new merchant of the programme."""
         with self.store.writing():
@@ -192,7 +223,7 @@ class Office:
 
     def new_code(self, merchant: int) -> OneTimeCode:
         """A one-time code for a terminal of a merchant, good for a day."""
-        code = OneTimeCode(token(SECRET_SIZE_B), fingerprint(self.keys.signing["root"].public_key()))
+        code = OneTimeCode(token(SECRET_SIZE_B), fingerprint(self.keys.public_key("root")))
         expires_at = int((self._clock() + CODE_LIVES).timestamp())
         with self.store.writing():
             self.store.put("code", secret_hash=sha256(code.secret), merchant=merchant, expires_at=expires_at)
@@ -219,9 +250,8 @@ class Office:
         assert row is not None
         terminal = TerminalId(bytes(row["terminal"]))
         bundle = self._bundle(terminal, device_key, row["merchant"], Versions())
-        keys = encode_centre_keys(self.keys.public(), ROOT_ID, self.keys.signer("root"))
-        root = self.keys.signing["root"].public_key()
-        return encode_response(Response(root, bytes(row["certificate"]), keys, bundle))
+        root = self.keys.public_key("root")
+        return encode_response(Response(root, bytes(row["certificate"]), self.keys.centre_keys, bundle))
 
     def _take_in(self, merchant: int, device_key: bytes, software: str, secret_hash: bytes, at: datetime) -> None:
         known = self.store.one(
@@ -260,11 +290,42 @@ class Office:
         self.store.change(
             "UPDATE code SET device_key = ?, terminal = ? WHERE secret_hash = ?", device_key, terminal, secret_hash
         )
+        self.sign_terminals(at)
 
     def revoke(self, station: int) -> None:
-        """A terminal was stolen or lost: nothing more is taken into its chain, and it gets nothing any more."""
+        """A terminal was stolen or lost: nothing more is taken into its chain, and it gets nothing any more.
+
+        Its slips count up to the last record that arrived.
+        """
+        at = self._clock()
         with self.store.writing():
             self.store.change("UPDATE terminal SET frozen = ? WHERE station = ? AND frozen IS NULL", REVOKED, station)
+            self.store.change(
+                "UPDATE terminal SET revoked_at = ? WHERE station = ? AND revoked_at IS NULL",
+                int(at.timestamp()),
+                station,
+            )
+            self.sign_terminals(at)
+            for row in self.store.all("SELECT DISTINCT card FROM slip_seen WHERE station = ?", station):
+                courier.settle(self.store, self.keys, self.rules.programme, CardId(bytes(row["card"])))
+
+    def raise_epoch(self) -> int:
+        """This centre was restored from a backup: new words get numbers no word of before has; the new epoch.
+
+        Whatever number was given out since the backup (stations, lists, entitlements) is never given again, and every
+        card gets an entitlement of the new epoch. What was granted since comes back from the cards.
+        """
+        at = self._clock()
+        with self.store.writing():
+            epoch = self.store.next_number("epoch") + 1
+            for name in ("station", "merchant", "hot list", "card keys", "terminals", "entitlement change"):
+                self.store.next_number(name)
+                self.store.change("UPDATE meta SET value = value + ? WHERE name = ?", SKIPPED_NUMBERS, name)
+            self.sign_hot_list(at)
+            self.sign_terminals(at)
+            for row in self.store.all("SELECT DISTINCT card FROM slot_window ORDER BY card"):
+                grants.issue_or_wait(self.store, self.keys, CardId(bytes(row["card"])), self.rules, at)
+        return epoch
 
     # --- exchange ----------------------------------------------------------------------------------------------------
 
@@ -275,7 +336,11 @@ class Office:
         with self.store.writing():
             taken = take_batch(self.store, self.keys, self.rules.programme, batch, at)
             self._renew_hot_list(at)
-            grants.renew(self.store, self.keys, self._touched(batch), self.rules.version, at)
+            touched = sorted(self._touched(batch))
+            for card in touched:
+                courier.settle(self.store, self.keys, self.rules.programme, card)
+            grants.renew(self.store, self.keys, touched, self.rules, at)
+            is_frozen = self._is_frozen(head.terminal, head.epoch)
         answer = Answer(
             terminal=head.terminal,
             epoch=head.epoch,
@@ -285,17 +350,21 @@ class Office:
             nonce=head.nonce,
             dispositions=taken.dispositions,
             newest=self._newest(taken.merchant),
-            is_frozen=taken.is_frozen,
+            is_frozen=is_frozen,
         )
         signed = encode_answer(answer, ANSWERS_ID, self.keys.signer("answers"))
-        is_served = not taken.is_frozen and not taken.is_expired
+        is_served = not is_frozen and not taken.is_expired
         bundle = b"" if not is_served else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
         return Exchange(signed, bundle)
+
+    def _is_frozen(self, terminal: TerminalId, epoch: int) -> bool:
+        row = self.store.one("SELECT frozen FROM terminal WHERE terminal = ? AND epoch = ?", terminal, epoch)
+        return row is None or row["frozen"] is not None
 
     def _touched(self, batch: Batch) -> set[CardId]:
         """Cards the records of a batch speak of."""
         head, found = batch.head, set()
-        for table in ("event", "sighting"):
+        for table in ("event", "sighting", "log_seen"):
             rows = self.store.all(
                 f"SELECT DISTINCT card FROM {table} WHERE terminal = ? AND epoch = ? AND seq >= ? AND seq < ?",
                 head.terminal,
@@ -319,6 +388,7 @@ class Office:
             card_keys=self.store.current_number("card keys"),
             entitlements=self.store.current_number("entitlement change"),
             centre_keys=self.keys.public().version,
+            terminals=self._newest_of(Kind.TERMINALS),
         )
 
     def _bundle(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> bytes:
@@ -326,11 +396,11 @@ class Office:
         newest, items = self._newest(merchant), []
         sign = self.keys.signer("lists")
         if newest.centre_keys > held.centre_keys:
-            signed = encode_centre_keys(self.keys.public(), ROOT_ID, self.keys.signer("root"))
-            items.append(Item(Kind.CENTRE_KEYS, newest.centre_keys, signed))
+            items.append(Item(Kind.CENTRE_KEYS, newest.centre_keys, self.keys.centre_keys))
         for kind, has, wants in (
             (Kind.RULE_SET, newest.rules, held.rules),
             (Kind.HOT_LIST, newest.hot_list, held.hot_list),
+            (Kind.TERMINALS, newest.terminals, held.terminals),
         ):
             if has > wants:
                 items.append(Item(kind, has, self._kept(kind, has)))
@@ -388,8 +458,8 @@ class Office:
 
     # --- report ------------------------------------------------------------------------------------------------------
 
-    def accounts(self) -> tuple[ledger.CardAccount, ...]:
+    def accounts(self) -> tuple[account.CardAccount, ...]:
         """The state of every card's money, in order of registration."""
         now_s = int(self._clock().timestamp())
         cards = self.store.all("SELECT * FROM card ORDER BY registered_at, card")
-        return tuple(ledger.account(self.store, card, now_s) for card in cards)
+        return tuple(account.account(self.store, card, now_s) for card in cards)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from central.ledger import CardAccount
+from central.account import CardAccount
+from central.courier import ROLLED_BACK
 from central.office import Office
+from central.presence import Notice, notices
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalLine:
-    """One terminal: station, stall, records and proven cents it sent, last contact (s since 1970), why frozen."""
+    """One terminal: station, stall, records, proven cents less voids, last contact (s since 1970), why frozen."""
 
     station: int
     merchant: str
@@ -20,10 +23,22 @@ class TerminalLine:
     last_contact: int | None
     frozen: str | None
 
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether a card proved that this terminal's medium went back in time."""
+        return self.frozen == ROLLED_BACK
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole programme, in cents."""
+    """The whole programme, in cents.
+
+    Attributes:
+        attested, voided, false, unproven: see CardAccount.
+        missing: debits no record tells of, from the cards' counters, by the station that made the last of them (0: not
+            known), greatest first.
+        notices: what contradicts a card's own proof: station, journal number, French sentence.
+    """
 
     programme: str
     granted: int
@@ -33,10 +48,17 @@ class Report:
     open: int
     lapsed: int
     excess: int
+    attested: int
+    voided: int
+    false: int
+    unproven: int
     payments: int
+    voids: int
     cards: tuple[CardAccount, ...]
     terminals: tuple[TerminalLine, ...]
     quarantined: tuple[tuple[int, int, str], ...]
+    missing: tuple[tuple[int, int], ...]
+    notices: tuple[Notice, ...]
 
     @property
     def is_conserved(self) -> bool:
@@ -67,7 +89,12 @@ def report(office: Office) -> Report:
         open=over("open"),
         lapsed=over("lapsed"),
         excess=over("excess"),
-        payments=store.number("SELECT count(*) FROM event WHERE state = 'proven'"),
+        attested=over("attested"),
+        voided=over("voided"),
+        false=over("false"),
+        unproven=over("unproven"),
+        payments=store.number("SELECT count(*) FROM event WHERE state = 'proven' AND kind = 'payment'"),
+        voids=store.number("SELECT count(*) FROM event JOIN void_made USING (terminal, epoch, seq) WHERE counts = 1"),
         cards=accounts,
         terminals=tuple(_terminals(office)),
         quarantined=tuple(
@@ -77,14 +104,25 @@ def report(office: Office) -> Report:
                 JOIN terminal USING (terminal, epoch) WHERE record.disposition IN (1, 2) ORDER BY station, seq"""
             )
         ),
+        missing=_missing(accounts),
+        notices=notices(store),
     )
+
+
+def _missing(accounts: tuple[CardAccount, ...]) -> tuple[tuple[int, int], ...]:
+    """Station and cents of what is missing."""
+    sums: Counter[int] = Counter()
+    for gap in (gap for account in accounts for gap in account.gaps):
+        sums[gap.station or 0] += gap.cents
+    return tuple(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _terminals(office: Office) -> list[TerminalLine]:
     rows = office.store.all(
         """SELECT station, merchant.name AS name, head_seq, last_contact, frozen,
-        (SELECT coalesce(sum(amount), 0) FROM event WHERE event.terminal = terminal.terminal
-            AND event.epoch = terminal.epoch AND state = 'proven') AS paid
+        (SELECT coalesce(sum(CASE kind WHEN 'payment' THEN amount ELSE -amount END), 0) FROM event
+            LEFT JOIN void_made USING (terminal, epoch, seq) WHERE event.terminal = terminal.terminal
+            AND event.epoch = terminal.epoch AND state = 'proven' AND (kind = 'payment' OR counts = 1)) AS paid
         FROM terminal JOIN merchant ON merchant.number = terminal.merchant ORDER BY station"""
     )
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from central.keys import CentralKeys
 from central.web import make_app
 
 
@@ -17,6 +18,7 @@ def serve(
     port: int | None,
     unix_socket: Path | None,
     announce: Callable[[str], None] = lambda _where: None,
+    keys: CentralKeys | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -24,6 +26,7 @@ def serve(
         port: on 127.0.0.1; 0 for any free one, ``None`` for none.
         unix_socket: path of a socket, replaced when one is left over; ``None`` for none.
         announce: told each address once it listens.
+        keys: as the custodians opened them; ``None``: as far as they open themselves.
     """
     sockets = []
     if port is not None:
@@ -44,5 +47,5 @@ def serve(
         offered.listen()
         sockets.append(offered)
         announce(str(unix_socket))
-    configuration = uvicorn.Config(make_app(directory), log_level="warning", access_log=False, lifespan="off")
+    configuration = uvicorn.Config(make_app(directory, keys), log_level="warning", access_log=False, lifespan="off")
     uvicorn.Server(configuration).run(sockets=sockets)

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from central.keys import CentralKeys, KeysClosed, TokenFault, load_keys
 from central.office import Office, now_utc
 from central.pages import report_page
 from central.report import report
@@ -28,15 +29,18 @@ _HEADERS: Final = {
 }
 
 
-def make_app(directory: Path) -> Starlette:
-    """The application of the centre that lives in ``directory``; opens it for each request."""
+def make_app(directory: Path, keys: CentralKeys | None = None) -> Starlette:
+    """The application of the centre that lives in ``directory``, opened for each request; its keys are opened once."""
+    opened = keys or load_keys(directory / "keys")
 
     def with_office(work: Callable[[Office], Response]) -> Response:
-        office = Office(directory)
+        office = Office(directory, keys=opened)
         try:
             return work(office)
         except FormatError:
             return PlainTextResponse("Demande illisible ou inconnue du centre.", status_code=400)
+        except (KeysClosed, TokenFault) as fault:
+            return PlainTextResponse(str(fault), status_code=503)
         finally:
             office.close()
 

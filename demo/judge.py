@@ -20,7 +20,7 @@ from sync.record import Envelope, Outcome, Pay, RecordType, Refuse, Resolve, ope
 
 LOADED = 16_000_000
 AID = "A05310"
-EXPECTED_CENTS = {"amira": 6_000, "bruno": 0, "chloe": 0, "denis": 3_500, "elise": 700, "farid": 700}
+EXPECTED_CENTS = {"amira": 6_000, "bruno": 0, "chloe": 0, "denis": 3_500, "elise": 700, "farid": 5_700}
 STATIONS = (1, 2, 3)
 ON_HOT_LIST, ENTITLEMENT_MISSING = 42, 46
 
@@ -81,15 +81,24 @@ class Remains:
 def judge(folder: Path) -> list[Finding]:
     """All findings about the morning in ``folder``."""
     left = _collect(folder)
-    return [*_on_journals(left), *_on_sales(left), *_on_doubts(left), *_on_offline(left), *_on_centre(left)]
+    return [
+        *_on_journals(left),
+        *_on_sales(left),
+        *_on_doubts(left),
+        *_on_offline(left),
+        *_on_voids(left),
+        *_on_centre(left),
+    ]
 
 
 def _on_journals(left: Remains) -> list[Finding]:
     net = {station: records[-1].perpetual_net for station, records in left.journals.items()}
     paid = {station: sum(sum(left.paid(name, station)) for name in left.ids) for station in STATIONS}
+    for station in STATIONS:
+        paid[station] -= sum(_debited(record) for record in left.of(station, RecordType.VOID))
     return [
         Finding("chaque journal est une chaîne signée sans trou", left.are_chained),
-        Finding("les totaux perpétuels sont la somme des paiements", net == paid),
+        Finding("les totaux perpétuels sont la somme des paiements, annulations déduites", net == paid),
     ]
 
 
@@ -164,11 +173,34 @@ def _on_offline(left: Remains) -> list[Finding]:
     ]
 
 
+def _on_voids(left: Remains) -> list[Finding]:
+    made, counting = left.of(1, RecordType.VOID), _payments_of(left, "farid", 2)
+    undone = [
+        record for record in left.of(1, RecordType.PAYMENT) if made and record.seq == made[0].body[Pay.PAYMENT_SEQ]
+    ]
+    folded = left.centre("SELECT kind, state, amount FROM event WHERE kind = 'void'")
+    return [
+        Finding(
+            "une annulation et une seule : 20,00 € de Farid, au stand qui les avait encaissés",
+            [_debited(record) for record in made] == [_debited(record) for record in undone] == [2_000]
+            and [record.body[Pay.CARD] for record in made] == [left.ids["farid"]],
+        ),
+        Finding(
+            "le second stand a encaissé 30,00 € en comptant sur elle, sans réseau",
+            [_debited(record) for record in counting] == [3_000]
+            and [record.body[Pay.SLIPS_COUNTED] for record in counting] == [[[1, record.seq] for record in made]],
+        ),
+        Finding("le centre l'a reçue une fois, prouvée par la carte", folded == [("void", "proven", 2_000)]),
+    ]
+
+
 def _on_centre(left: Remains) -> list[Finding]:
     held = left.centre("SELECT station, count(*) FROM record JOIN terminal USING (terminal, epoch) GROUP BY station")
     hashes = {bytes(row[0]) for row in left.centre("SELECT hash FROM record")}
     own = {item for items in left.hashes.values() for item in items}
-    ledger = left.centre("SELECT card, sum(amount) FROM event WHERE state = 'proven' GROUP BY card")
+    ledger = left.centre(
+        "SELECT card, sum(amount) FROM event WHERE state = 'proven' AND kind = 'payment' GROUP BY card"
+    )
     by_card = {bytes(card): amount for card, amount in ledger}
     cards = {left.ids[name]: cents for name, cents in left.spent.items() if cents}
     states = left.centre("SELECT state, count(*) FROM event WHERE state <> 'proven' GROUP BY state")

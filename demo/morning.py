@@ -79,6 +79,7 @@ def play(stage: Stage) -> None:
             _tear(stage, first)
             first = _power_cut(stage, first)
             _two_stalls_offline(stage, first, second)
+            _void_between_stalls(stage, first, second)
             second.stop()
             third = _open_till(stage, 3, 1)
             try:
@@ -230,6 +231,18 @@ def _two_stalls_offline(stage: Stage, first: TillProcess, second: TillProcess) -
     stage.say("deux stands hors ligne : le second refuse ce que le premier a déjà pris")
 
 
+def _void_between_stalls(stage: Stage, first: TillProcess, second: TillProcess) -> None:
+    card = stage.card("farid")
+    first.sell(35, ("vegetables", 2000))
+    _tap(first, stage.hands[0], card, "paid", amount_cents=2000)
+    first.ask({"id": 36, "void": {}})
+    _check(first.expect("present_to_void", "nothing_to_void"), "present_to_void", amount_cents=2000)
+    _tap(first, stage.hands[0], card, "voided", amount_cents=2000)
+    second.sell(35, ("vegetables", 3000))
+    _tap(second, stage.hands[1], card, "paid", amount_cents=3000)
+    stage.say("20,00 € annulés à un stand : l'autre, hors ligne lui aussi, les compte et encaisse 30,00 €")
+
+
 def _card_brings_entitlement(stage: Stage, informed: TillProcess, unaware: TillProcess, office: Office) -> None:
     card = stage.card("elise")
     unaware.sell(40, ("vegetables", 300))
@@ -265,7 +278,8 @@ def _tap(
     till: TillProcess, hand: Hand, card: Path, event: str, *, mishap: Mishap | None = None, **expected: object
 ) -> Event:
     hand.lay_down(card, mishap)
-    heard = till.expect("paid", "not_paid", "split?", "put_back", "doubt", "already_paid?", "stopped", "reader_away")
+    outcomes = ("paid", "not_paid", "split?", "put_back", "doubt", "already_paid?", "stopped", "reader_away")
+    heard = till.expect(*outcomes, "voided", "not_voided")
     hand.lift()
     _check(heard, event, **expected)
     return heard

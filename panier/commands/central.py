@@ -8,11 +8,15 @@ from pathlib import Path
 
 import click
 
-from central.office import Office, make_centre
+from central.keys import CentralKeys, load_keys
+from central.keys.ring import read_ring
+from central.office import make_centre
 from central.report import report
-from central.rule_file import RuleMistake
+from central.rule_file import RuleMistake, read_rule_file
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber
 from domain.money import Cents, in_euros
+from panier.commands.central_keys import keys
+from panier.custodians import THROW_AWAY_WARNING, custodian_files, open_office, secrets_of
 
 DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
 DEFAULT_RULES = Path(__file__).parents[2] / "domain" / "rule-sets" / "gers.toml"
@@ -23,27 +27,51 @@ def central() -> None:
     pass
 
 
+central.add_command(keys)
+
+
 @central.command(help="Créer un centre dans un dossier vide.")
 @DIRECTORY
 @click.option("--rules", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=DEFAULT_RULES)
-def init(directory: Path, rules: Path) -> None:
-    if directory.exists() and any(directory.iterdir()):
+@click.option("--throw-away", is_flag=True, help="avec des clés jetables, pour une démonstration")
+@custodian_files
+def init(directory: Path, rules: Path, throw_away: bool, files: tuple[str, ...]) -> None:
+    if directory.exists() and any(place.name != "keys" for place in directory.iterdir()):
         raise click.ClickException(f"{directory} n'est pas vide : un centre se crée dans un dossier vide.")
     try:
-        make_centre(directory, rules)
+        read_rule_file(rules)
     except RuleMistake as mistake:
         raise click.ClickException(f"{rules.name} : {mistake}") from None
+    if not throw_away and not (directory / "keys").exists():
+        raise click.ClickException(
+            "Un centre a d'abord des clés, sous la garde de deux personnes : « panier central keys init ». "
+            "Pour une démonstration : --throw-away."
+        )
+    make_centre(directory, rules, keys=_keys_for_init(directory / "keys", files))
     click.echo(f"Centre créé dans {directory}.")
+
+
+def _keys_for_init(place: Path, files: tuple[str, ...]) -> CentralKeys | None:
+    if not place.exists():
+        click.echo(THROW_AWAY_WARNING, err=True)
+        return None
+    return load_keys(place, secrets_of(read_ring(place).plan, files, 1))
 
 
 @central.command(name="serve", help="Servir le centre, jusqu'à Ctrl-C.")
 @DIRECTORY
 @click.option("--port", type=int, default=None, help="port de 127.0.0.1 pour le navigateur ; 0 : un port libre")
 @click.option("--socket", "unix_socket", type=click.Path(path_type=Path), default=None)
-def serve_command(directory: Path, port: int | None, unix_socket: Path | None) -> None:
+@click.option("--closed", is_flag=True, help="un seul gardien : rien n'est accordé ni enrôlé, le reste est servi")
+@custodian_files
+def serve_command(
+    directory: Path, port: int | None, unix_socket: Path | None, closed: bool, files: tuple[str, ...]
+) -> None:
     from central.serve import serve
 
-    serve(directory, port, unix_socket, lambda where: click.echo(where))
+    office = open_office(directory, files, 1 if closed else 2, "centre servi")
+    office.close()
+    serve(directory, port, unix_socket, lambda where: click.echo(where), office.keys)
 
 
 @central.command(help="Ajouter un commerçant et donner le code à usage unique de sa caisse.")
@@ -52,7 +80,7 @@ def serve_command(directory: Path, port: int | None, unix_socket: Path | None) -
 @click.option("--group", "groups", multiple=True, default=("referenced",))
 @click.option("--default-family", default="vegetables")
 def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: str) -> None:
-    office = _open(directory)
+    office = open_office(directory)
     click.echo(f"Code à usage unique pour la caisse de {name}, bon un jour :", err=True)
     click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
@@ -63,22 +91,26 @@ def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: s
 @click.argument("amount_cents", type=int)
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True)
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True)
-def grant(directory: Path, card: str, amount_cents: int, start: datetime, end: datetime) -> None:
-    office = _open(directory)
+@custodian_files
+def grant(
+    directory: Path, card: str, amount_cents: int, start: datetime, end: datetime, files: tuple[str, ...]
+) -> None:
+    office = open_office(directory, files, 2, f"dotation de {in_euros(Cents(amount_cents))}")
     first, after = office.day_start(start.date()), office.day_after(end.date())
     try:
-        office.grant(_card(card), PurseNumber(1), Cents(amount_cents), first, after)
+        waits = office.grant(_card(card), PurseNumber(1), Cents(amount_cents), first, after)
     except ValueError as mistake:
         raise click.ClickException(f"Dotation impossible pour la carte {card} : {mistake}") from None
-    click.echo(f"{in_euros(Cents(amount_cents))} accordés à {card}.")
+    click.echo(waits or f"{in_euros(Cents(amount_cents))} accordés à {card}.")
 
 
 @central.command(help="Mettre une carte en opposition.")
 @DIRECTORY
 @click.argument("card")
-def lost(directory: Path, card: str) -> None:
+@custodian_files
+def lost(directory: Path, card: str, files: tuple[str, ...]) -> None:
     try:
-        _open(directory).report_lost(_card(card))
+        open_office(directory, files, 1, "opposition").report_lost(_card(card))
     except ValueError as mistake:
         raise click.ClickException(f"Opposition impossible pour la carte {card} : {mistake}") from None
     click.echo(f"Carte {card} en opposition.")
@@ -87,21 +119,16 @@ def lost(directory: Path, card: str) -> None:
 @central.command(help="Retirer le droit de servir à une caisse volée ou perdue, par son numéro de station.")
 @DIRECTORY
 @click.argument("station", type=int)
-def revoke(directory: Path, station: int) -> None:
-    _open(directory).revoke(station)
+@custodian_files
+def revoke(directory: Path, station: int, files: tuple[str, ...]) -> None:
+    open_office(directory, files, 1, f"station {station} retirée").revoke(station)
     click.echo(f"Station {station} : plus rien n'en est accepté, elle ne reçoit plus rien.")
 
 
 @central.command(name="report", help="Le relevé, en JSON.")
 @DIRECTORY
 def report_command(directory: Path) -> None:
-    click.echo(json.dumps(report(_open(directory)).as_json(), ensure_ascii=False, default=_plain))
-
-
-def _open(directory: Path) -> Office:
-    if not (directory / "centre.db").exists():
-        raise click.ClickException(f"Il n'y a pas de centre dans {directory}.")
-    return Office(directory)
+    click.echo(json.dumps(report(open_office(directory)).as_json(), ensure_ascii=False, default=_plain))
 
 
 def _card(text: str) -> CardId:

@@ -17,6 +17,7 @@ from central.report import report
 from domain.card_log import Debit, LogRecord, LogType
 from domain.identity import CardId, PurseNumber, SlotFile, Station, TerminalId, Uid
 from domain.money import ZERO, Cents
+from domain.slip import Slip, accepted_slips, given_back, has_same_windows
 from sync.batch import Answer, BatchHead, Versions, decode_answer, encode_batch
 from sync.bundle import Download, read_bundle
 from sync.card_format import (
@@ -25,13 +26,16 @@ from sync.card_format import (
     decode_log_record,
     encode_log_record,
     encode_reader_id,
+    encode_slip,
+    read_slip,
 )
 from sync.cbor import Map, Value
 from sync.crypto import PrivateKey, new_private_key, sha256, sign
 from sync.enrolment import Enrolled, Request, encode_request, read_response
 from sync.issuing import TMAC_KEY, IssueOrder
-from sync.record import Envelope, Outcome, Pay, RecordType, Refuse, Resolve, record_hash, seal_record
-from tests.sync.pocket import FULL, Payment, PocketCard
+from sync.record import Envelope, Outcome, Pay, RecordType, Refuse, Resolve, Seen, record_hash, seal_record
+from tests.central.chip import Chip
+from tests.sync.pocket import FULL, Payment
 
 RULE_FILE = Path(__file__).parents[2] / "domain" / "rule-sets" / "gers.toml"
 MORNING = datetime(2026, 12, 5, 9, tzinfo=UTC)
@@ -63,9 +67,10 @@ class Held:
     """A card in somebody's hand: what the centre ordered, the chip, its entitlement, all it truly paid."""
 
     order: IssueOrder
-    chip: PocketCard
+    chip: Chip
     word: SignedEntitlement | None = None
     made: list[Payment] = field(default_factory=list)
+    voided: list[int] = field(default_factory=list)
 
     @property
     def card(self) -> CardId:
@@ -73,8 +78,8 @@ class Held:
 
     @property
     def spent(self) -> int:
-        """What the card truly spent, in cents."""
-        return sum(FULL - value for value in self.chip.values.values())
+        """What the card truly spent, voids deducted, in cents."""
+        return sum(FULL - value for value in self.chip.values.values()) - sum(self.voided)
 
 
 def new_card(office: Office, number: int, granted: int = 4_000, window: tuple[datetime, datetime] = DECEMBER) -> Held:
@@ -83,7 +88,7 @@ def new_card(office: Office, number: int, granted: int = 4_000, window: tuple[da
     order = office.register_card(uid)
     if granted:
         office.grant(order.card, FOOD, Cents(granted), *window)
-    return Held(order, PocketCard(uid, order.keys[TMAC_KEY], logs=(encode_log_record(order.first_log_record),)))
+    return Held(order, Chip(uid, order.keys[TMAC_KEY], logs=(encode_log_record(order.first_log_record),)))
 
 
 @dataclass
@@ -92,6 +97,16 @@ class OpenDoubt:
 
     seq: int
     payment: Payment
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A payment a stall remembers: its number in the journal, and what it was made under."""
+
+    seq: int
+    card: CardId
+    payment: Payment
+    word: SignedEntitlement | None
 
 
 @dataclass
@@ -104,6 +119,7 @@ class Stall:
     entitlements: dict[CardId, SignedEntitlement] = field(default_factory=dict)
     doubts: dict[CardId, list[OpenDoubt]] = field(default_factory=dict)
     at: datetime = MORNING
+    paid: list[Paid] = field(default_factory=list)
 
     @property
     def terminal(self) -> TerminalId:
@@ -158,28 +174,101 @@ class Stall:
         return self.write(RecordType.BOOT, {0: 0})
 
     def stage(
-        self, held: Held, debits: dict[int, int], read: tuple[int, ...] | None = None
-    ) -> tuple[PocketCard, Payment]:
+        self, held: Held, debits: dict[int, int], read: tuple[int, ...] | None = None, logs_read: int = 1
+    ) -> tuple[Chip, Payment]:
         """What a payment would make of the card; nothing has happened yet."""
         chip, seq = held.chip, self.next_seq
         parts = tuple(Debit(SlotFile(file), Cents(debits[file])) for file in sorted(debits))
-        own = LogRecord(LogType.PAYMENT, self.station, seq, chip.tmc + 1, self.at, 1, 1, parts, ZERO, ZERO)
         word = self.word_for(held)
+        own = self._own_log(held, LogType.PAYMENT, parts)
         newer = word.padded if word is not None and word is not held.word else None
-        return chip.pay(debits, encode_reader_id(self.station, seq), encode_log_record(own), read, newer)
+        mark = 0 if word is None else word.entitlement.mark
+        return chip.pay(debits, encode_reader_id(self.station, seq), own, read, newer, mark=mark, logs_read=logs_read)
+
+    def _own_log(self, held: Held, type_: LogType, parts: tuple[Debit, ...]) -> bytes:
+        word = self.word_for(held)
+        number = 0 if word is None else word.entitlement.seq & 0xFFFF
+        at = self.at.replace(second=0, microsecond=0)
+        tmc = held.chip.tmc + 1
+        return encode_log_record(LogRecord(type_, self.station, self.next_seq, tmc, at, 1, number, parts, ZERO, ZERO))
 
     def word_for(self, held: Held) -> SignedEntitlement | None:
         """The newer of the card's entitlement and the stall's."""
         known = [word for word in (held.word, self.entitlements.get(held.card)) if word is not None]
         return max(known, key=lambda word: word.entitlement.number, default=None)
 
-    def pay(self, held: Held, amount: int, file: int = DECEMBER_FILE, **odd: Any) -> Payment:
+    def pay(self, held: Held, amount: int, file: int = DECEMBER_FILE, *, logs_read: int = 1, **odd: Any) -> Payment:
         """A whole payment: the card debited, the record written; ``odd`` replaces fields of the body by name."""
-        held.chip, payment = self.stage(held, {file: amount})
+        held.chip, payment = self.stage(held, {file: amount}, logs_read=logs_read)
         held.word = self.word_for(held)
         held.made.append(payment)
+        self.paid.append(Paid(self.next_seq, held.card, payment, held.word))
         self.write(RecordType.PAYMENT, self.payment_body(held, payment, **odd))
         return payment
+
+    def may_pay(self, held: Held, file: int = DECEMBER_FILE) -> int:
+        """Cents the till would let this card pay from a slot: by the newer entitlement and the slips that count."""
+        word, value = self.word_for(held), Cents(held.chip.values[file])
+        if word is None or held.chip.tmc < word.entitlement.mark:
+            return 0
+        slips = [read_slip(data) for data in held.chip.slips.values()]
+        back = given_back(accepted_slips(slips, word.entitlement, held.chip.tmc, self.at, self.at))
+        return sum(
+            slot.available(value, back.get(slot.file, ZERO))
+            for slot in word.entitlement.slots
+            if slot.file == file and slot.is_open(self.at, self.at)
+        )
+
+    def void(self, held: Held, paid: Paid, *, torn: bool | None = None, slip: bool = True, **odd: Any) -> Payment:
+        """Undo a payment of this stall; ``torn``: the outcome is unknown, and this is it. ``odd`` as in ``pay``."""
+        word, parts = self.word_for(held), decode_log_record(paid.payment.own_log).debits
+        data = self._slip(held, paid, word, parts) if slip else None
+        own = self._own_log(held, LogType.VOID, parts)
+        newer = word.padded if word is not None and word is not held.word else None
+        mark = 0 if word is None else word.entitlement.mark
+        files = tuple(int(part.file) for part in parts)
+        reader_id = encode_reader_id(self.station, self.next_seq)
+        after, done = held.chip.pay({}, reader_id, own, files, newer, slip=data, mark=mark)
+        body = {**self.payment_body(held, done), Pay.PAYMENT_SEQ: paid.seq, Pay.PAYMENT_TMC: paid.payment.tmc}
+        body[Pay.DEBITS] = _pairs((int(part.file), int(part.amount)) for part in parts)
+        for key in (Pay.LINES, Pay.REST, Pay.CAMPAIGN):
+            del body[key]
+        body.update({getattr(Pay, name): value for name, value in odd.items()})
+        if torn is not False:
+            held.chip, held.word = after, word
+            held.voided.append(sum(int(part.amount) for part in parts))
+        if torn is None:
+            self.write(RecordType.VOID, body)
+        else:
+            self.doubts.setdefault(held.card, []).append(OpenDoubt(self.next_seq, done))
+            self.write(RecordType.IN_DOUBT, {key: body[key] for key in body if key not in (Pay.TMC, Pay.TMV)})
+        return done
+
+    def _slip(self, held: Held, paid: Paid, word: SignedEntitlement | None, parts: tuple[Debit, ...]) -> bytes | None:
+        """Where a place is free and the payment's windows are still those in force."""
+        if word is None or paid.word is None or not held.chip.has_room(word.entitlement.mark):
+            return None
+        if not has_same_windows((part.file for part in parts), paid.word.entitlement, word.entitlement):
+            return None
+        at = self.at.replace(second=0, microsecond=0)
+        number, tmc = word.entitlement.number, held.chip.tmc + 1
+        told = Slip(self.station, self.next_seq, paid.seq, paid.payment.tmc, tmc, number, parts, at)
+        return encode_slip(told, held.card, lambda message: sign(self.device_key, message))
+
+    def see(self, held: Held, files: tuple[int, ...] = (DECEMBER_FILE,), alarm: int = 0) -> None:
+        """A tap that debits nothing and reads everything the card carries."""
+        chip = held.chip
+        body: Map = {
+            Seen.VERSION: 0,
+            Seen.CARD: held.card,
+            Seen.TMC_READ: chip.tmc,
+            Seen.TMV_READ: chip.tmv,
+            Seen.LOGS: list(chip.logs),
+            Seen.VALUES: _pairs((file, chip.values[file]) for file in files),
+            Seen.SLIPS: list(chip.slips.values()),
+            Seen.ALARM: alarm,
+        }
+        self.write(RecordType.CARD_SEEN, body)
 
     def tear(self, held: Held, amount: int, *, committed: bool, file: int = DECEMBER_FILE) -> Payment:
         """A torn payment: the card did it or not, the stall cannot know."""
@@ -232,6 +321,7 @@ class Stall:
             Refuse.TMV_READ: chip.tmv,
             Refuse.NEWEST_LOG: chip.logs[0],
             Refuse.VALUES: _pairs((file, chip.values[file]) for file in files),
+            Refuse.SLIPS: list(chip.slips.values()),
         }
         self.write(RecordType.REFUSAL, body)
 
@@ -258,6 +348,7 @@ class Stall:
             Resolve.TMV_READ: chip.tmv,
             Resolve.LOGS: list(chip.logs),
             Resolve.AMOUNT: sum(doubt.payment.debits.values()),
+            Resolve.SLIPS: list(chip.slips.values()),
         }
         self.write(RecordType.RESOLUTION, body)
 
@@ -307,7 +398,7 @@ def enrol(office: Office, merchant: int, key: PrivateKey) -> Stall:
     return stall
 
 
-def outcome_of(payment: Payment, chip: PocketCard) -> Outcome | None:
+def outcome_of(payment: Payment, chip: Chip) -> Outcome | None:
     """As a till decides it from what the card shows."""
     if payment.own_log in chip.logs:
         return Outcome.CONFIRMED

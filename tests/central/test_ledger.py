@@ -155,27 +155,35 @@ def test_what_still_travels_is_known_to_the_cent_from_the_cards_counters(
     office: Office, stall: Stall, anne: Held
 ) -> None:
     offline = new_stall(office, "Le Fournil")
-    offline.pay(anne, 700)
-    offline.pay(anne, 35)
+    for amount in (700, 35, 8):  # more than the card can tell of by itself
+        offline.pay(anne, amount)
     stall.pay(anne, 100)
     stall.send(office)
     found = account(office, anne)
-    assert (found.spent, found.travelling, found.open) == (100, 735, 3_165)
-    assert (found.newest_tmc, found.missing_tmcs) == (3, ((1, 2),))
+    assert (found.spent, found.travelling, found.open) == (100, 743, 3_157)
+    assert (found.newest_tmc, found.missing_tmcs) == (4, ((1, 3),))
+    (gap,) = found.gaps
+    assert (gap.first, gap.last, gap.cents) == (1, 3, 743)
+    assert (gap.station, gap.seq, gap.is_claim) == (offline.station, 3, False)
     offline.send(office, last=1)
-    assert (account(office, anne).travelling, account(office, anne).missing_tmcs) == (35, ((2, 2),))
+    found = account(office, anne)
+    assert (found.spent, found.travelling, found.missing_tmcs) == (800, 43, ((2, 3),))
     offline.send(office)
     found = account(office, anne)
-    assert (found.spent, found.travelling, found.missing_tmcs) == (835, 0, ())
+    assert (found.spent, found.travelling, found.missing_tmcs) == (843, 0, ())
 
 
 def test_a_refused_tap_shows_what_still_travels(office: Office, stall: Stall, anne: Held) -> None:
     offline = new_stall(office, "Le Fournil")
     offline.pay(anne, 700)
+    offline.pay(anne, 30)
+    offline.pay(anne, 1)
     stall.refuse(anne)
     stall.send(office)
     found = account(office, anne)
-    assert (found.spent, found.travelling, found.missing_tmcs) == (0, 700, ((1, 1),))
+    assert (found.spent, found.travelling, found.missing_tmcs) == (0, 731, ((1, 3),))
+    (gap,) = found.gaps
+    assert (gap.cents, gap.station, gap.seq, gap.is_claim) == (731, offline.station, 3, True)
 
 
 def test_spending_above_the_signed_limit_is_kept_and_shown_as_excess(office: Office, stall: Stall, anne: Held) -> None:

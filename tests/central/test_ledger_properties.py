@@ -17,6 +17,7 @@ from central.office import Office
 from sync.batch import decode_batch
 from sync.errors import FormatError
 from tests.central.kit import DECEMBER_FILE, Held, Stall, WoundClock, figures, new_card, new_office, new_stall
+from tests.sync.pocket import Payment
 
 STALLS, CARDS, GRANTED = 3, 2, 4_000
 
@@ -80,6 +81,10 @@ def in_copy(market: Market, work: Callable[[Office], Any]) -> Any:
             return work(office)
         finally:
             office.close()
+
+
+def station_of(payment: Payment) -> int:
+    return int.from_bytes(payment.own_log[1:4], "big")
 
 
 def send(office: Office, stall: Stall, first: int, last: int, cut: float) -> None:
@@ -190,10 +195,18 @@ def test_while_one_stall_is_silent_the_missing_sum_is_stated_to_the_cent(
         for held in trial.cards:
             found = next(item for item in office.accounts() if item.card == held.card)
             station = trial.stalls[silent].station
-            missing = [payment for payment in held.made if int.from_bytes(payment.own_log[1:4], "big") == station]
+            silent_ones = {payment.tmc for payment in held.made if station == station_of(payment)}
+            gaps = {number for first, last in found.missing_tmcs for number in range(first, last + 1)}
+            assert gaps <= silent_ones
+            missing = [payment for payment in held.made if payment.tmc in gaps]
             assert found.travelling == sum(sum(payment.debits.values()) for payment in missing)
-            gaps = [number for first, last in found.missing_tmcs for number in range(first, last + 1)]
-            assert gaps == [payment.tmc for payment in missing]
+            assert found.travelling == sum(gap.cents for gap in found.gaps)
+            for gap in found.gaps:
+                of_gap = [payment for payment in missing if gap.first <= payment.tmc <= gap.last]
+                assert gap.cents == sum(sum(payment.debits.values()) for payment in of_gap)
+                assert (gap.station, gap.seq) == (station, int.from_bytes(of_gap[-1].own_log[4:7], "big"))
+            alone = [tmc for tmc in silent_ones if not {tmc - 1, tmc + 1} & silent_ones]
+            assert not gaps & set(alone), "a card tells of a single payment by itself"
             assert found.spent + found.travelling == held.spent
 
     in_copy(market, work)
