@@ -15,13 +15,14 @@ from bench.market import HeldCard, Seller, Signer, disk, entitle, issue_card
 from bench.reader_path import LaidCard
 from bench.restored_card import Exchanged, RestoredCard
 from domain.basket import Basket, Line
+from domain.identity import CardId
 from domain.money import Cents
 from emulator.state_file import MemoryStore
 from sync.errors import PanierError
 from terminal.events import CardPresented, CardRemoved, Inward, Outward, Paid, PresentCard, Sell
 from terminal.loop import Answer, TillLoop
 from terminal.nfc.key_store import KeyStore
-from terminal.offline_queue.journal import journal_name, open_journal
+from terminal.offline_queue.journal import OfflineJournal, journal_name, open_journal
 from terminal.ports import Clock
 from terminal.sale import Till
 from terminal.world import World
@@ -75,6 +76,13 @@ class Tap:
     emulator_apdus: int
     intent_b: int
     record_b: int
+
+
+class _MemorylessJournal(OfflineJournal):
+    """The journal of a terminal that meets the same card, set back to the same state, at every tap."""
+
+    def counters_seen(self, card: CardId) -> None:  # noqa: ARG002
+        return
 
 
 class _Ear:
@@ -181,6 +189,7 @@ def at_work(case: Case, directory: Path, lay_down: LayDown) -> Iterator[TillAtWo
     with lay_down(card, keys, seller.clock) as laid:
         signer = Signer(seller.device_key)
         journal = open_journal(seller.medium, seller.identity, seller.device_key.public_key(), signer)
+        journal.__class__ = _MemorylessJournal
         try:
             world = World(seller.identity, seller.clock, journal, laid.readers, journal, seller.lists, signer)
             loop, ear = TillLoop(Till(world), tick_s=_NEVER_S), _Ear()
