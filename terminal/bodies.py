@@ -12,6 +12,7 @@ from domain.purse import Entitlement
 from domain.reason import Reason
 from sync.card_format import decode_log_record
 from sync.cbor import Map, Value
+from sync.ntag_format import gives_proof
 from sync.record import BODY_VERSION, Alarm, Outcome, Pay, Refuse, Resolve, Seen
 from terminal.ports import CardHead, CardPlan, CardRef, CommitProof, Doubt, PastPayment
 from terminal.reading import Reading
@@ -99,6 +100,7 @@ def _transaction(ref: CardRef, reading: Reading, plan: CardPlan, tmi: bytes) -> 
         Pay.OWN_LOG: plan.log_record,
         Pay.VALUES: _pairs(reading.values),
         Pay.ENTITLEMENT_WRITTEN: plan.entitlement is not None,
+        **({} if gives_proof(ref.aid) else {Pay.PROOF: 0}),
     }
 
 

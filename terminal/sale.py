@@ -7,7 +7,6 @@ recovers from its journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from domain.decision import Announcement, announce, day_total_by_age, left_in_slots
@@ -25,11 +24,10 @@ from terminal.errors import (
     KeysAsleep,
     NotOurCard,
     ReaderFault,
-    ReaderStuck,
     TooManyCards,
     WrongKey,
 )
-from terminal.ports import Draft, Durable, Presence, SeenState, Signal
+from terminal.ports import Draft, Presence, SeenState, Signal
 from terminal.standing import (
     AwaitingCard,
     AwaitingVoid,
@@ -48,13 +46,11 @@ from terminal.standing import (
 from terminal.stops import why_stopped
 from terminal.tap import Debited, Declined, LeftInDoubt, Solved, TapResult, WouldPayLess, look, pay, recover
 from terminal.transaction import doubt_from
-from terminal.void import NotVoided, OtherCard, Voided, VoidInDoubt, VoidResult, void
 from terminal.world import World, clocks_now, lists_age_days, met, stamp_now
 
 SPLIT_STANDS_S: Final = 60
 TWICE_WITHIN_S: Final = 60
 GUARANTEED_UP_TO: Final = Cents(5_000)
-Outwards = tuple[say.Outward, ...]
 
 
 class Till:
@@ -196,9 +192,8 @@ class Till:
             case Verifying(sale, _, amount, seq):
                 self._standing = ToBeSeen(seq)
                 return (say.InVerification(sale.sale, amount, amount <= GUARANTEED_UP_TO),)
-            case VerifyingVoid(number, payment, seq):
-                self._standing = ToBeSeen(seq)
-                return (say.InVerification(number, payment.amount, is_guaranteed=False, is_void=True),)
+            case VerifyingVoid() as verifying:
+                return self._take_undone(left_unknown(verifying))
             case _:
                 self._standing = Idle()
                 return (say.Ready(),)
@@ -229,7 +224,7 @@ class Till:
             case Verifying() as verifying:
                 return self._verify(presence, verifying)
             case AwaitingVoid() | VerifyingVoid() as waiting:
-                return self._void(presence, waiting)
+                return self._take_undone(undo(self._world, presence, waiting))
             case Halted():
                 return ()
 
@@ -244,7 +239,7 @@ class Till:
             return ()
         try:
             with met(self._world, presence) as (contact, ref):
-                return () if isinstance(ref, Reason) else _told(recover(self._world, contact, ref))
+                return () if isinstance(ref, Reason) else told(recover(self._world, contact, ref))
         except (CardFault, ReaderFault):
             return ()
 
@@ -257,78 +252,21 @@ class Till:
                 if not isinstance(ref, Reason):
                     card, solved = ref.card, recover(self._world, contact, ref)
         except (CardFault, ReaderFault) as fault:
-            return (say.PutSameBack(sale.sale, verifying.amount), *_reader_words(fault))
+            return (say.PutSameBack(sale.sale, verifying.amount), *reader_words(fault))
         ours = next((item for item in solved if item.doubt.seq == verifying.seq), None)
-        told = _told(item for item in solved if item is not ours)
+        notes = told(item for item in solved if item is not ours)
         if ours is None:
-            return (*told, *self._other_card_while_verifying(verifying, card))
+            return (*notes, *self._other_card_while_verifying(verifying, card))
         if ours.outcome is Outcome.CONFIRMED:
-            return (*told, *self._paid_after_all(sale, ours))
+            return (*notes, *self._paid_after_all(sale, ours))
         self._standing = verifying.offer or AwaitingCard(sale, paid_twice_by=verifying.card)
-        return (*told, *self._card_laid_down())
+        return (*notes, *self._card_laid_down())
 
-    def _void(self, presence: Presence, waiting: AwaitingVoid | VerifyingVoid) -> Outwards:
-        """Undo the payment; after a void in doubt the card first says whether it was done."""
-        told: Outwards = ()
-        try:
-            with met(self._world, presence) as (contact, ref):
-                if isinstance(ref, Reason):
-                    return self._other_card_to_void(waiting)
-                solved = recover(self._world, contact, ref)
-                told = _told(item for item in solved if item.doubt.effect.voids != waiting.payment.seq)
-                ours = next((item for item in solved if item.doubt.effect.voids == waiting.payment.seq), None)
-                if ours is not None and ours.outcome is Outcome.CONFIRMED:
-                    return (*told, *self._voided(waiting, ours.durable))
-                if isinstance(waiting, VerifyingVoid) and ours is None:
-                    return (*told, *self._void_still_unknown(waiting, ref.card))
-                result = void(self._world, contact, ref, waiting.payment)
-        except (CardFault, ReaderFault) as fault:
-            return (*told, *self._void_interrupted(waiting, fault))
-        return (*told, *self._after_void(waiting, result))
-
-    def _after_void(self, waiting: AwaitingVoid | VerifyingVoid, result: VoidResult) -> Outwards:
-        sale, payment = waiting.sale, waiting.payment
-        match result:
-            case Voided(durable):
-                return self._voided(waiting, durable)
-            case OtherCard():
-                return self._other_card_to_void(waiting)
-            case NotVoided(reason):
-                self._standing = Idle()
-                return (say.NotVoided(sale, payment.amount, reason),)
-            case VoidInDoubt(_, amount, durable):
-                self._standing = VerifyingVoid(sale, payment, durable.seq)
-                self._signal(Signal.ATTENTION)
-                return (say.PutSameBack(sale, amount, is_void=True),)
-
-    def _voided(self, waiting: AwaitingVoid | VerifyingVoid, durable: Durable) -> Outwards:
-        self._standing = Idle()
-        self._signal(Signal.PAID)
-        return (say.Voided(waiting.sale, waiting.payment.amount, durable),)
-
-    def _other_card_to_void(self, waiting: AwaitingVoid | VerifyingVoid) -> Outwards:
-        payment = waiting.payment
-        if isinstance(waiting, VerifyingVoid):
-            return (say.PutSameBack(waiting.sale, payment.amount, is_void=True),)
-        return (say.PresentToVoid(waiting.sale, payment.amount, payment.at, payment.seq, is_other_card=True),)
-
-    def _void_still_unknown(self, waiting: VerifyingVoid, card: CardId) -> Outwards:
-        if card != waiting.payment.card:
-            return self._other_card_to_void(waiting)
-        self._standing = ToBeSeen(waiting.seq)
-        return (say.InVerification(waiting.sale, waiting.payment.amount, is_guaranteed=False, is_void=True),)
-
-    def _void_interrupted(self, waiting: AwaitingVoid | VerifyingVoid, fault: CardFault | ReaderFault) -> Outwards:
-        if isinstance(fault, ReaderFault):
-            return _reader_words(fault)
-        if isinstance(fault, TooManyCards):
-            return (say.OneCardOnly(waiting.sale),)
-        self._signal(Signal.ATTENTION)
-        if isinstance(waiting, VerifyingVoid):
-            return (say.PutSameBack(waiting.sale, waiting.payment.amount, is_void=True),)
-        if isinstance(fault, WrongKey | NotOurCard):
-            return self._other_card_to_void(waiting)
-        return (say.PutBack(waiting.sale),)
+    def _take_undone(self, undone: Undone) -> Outwards:
+        self._standing = undone.standing
+        if undone.signal is not None:
+            self._signal(undone.signal)
+        return undone.said
 
     def _other_card_while_verifying(self, verifying: Verifying, card: CardId | None) -> Outwards:
         if card == verifying.card:  # its log no longer tells: the centre will
@@ -351,18 +289,18 @@ class Till:
         paid_twice_by: CardId | None = None,
         offer: SplitOffered | None = None,
     ) -> Outwards:
-        told: Outwards = ()
+        notes: Outwards = ()
         try:
             with met(self._world, presence) as (contact, ref):
                 if isinstance(ref, Reason):
                     return self._declined(sale, ref)
-                told = _told(recover(self._world, contact, ref))
+                notes = told(recover(self._world, contact, ref))
                 if ref.card != paid_twice_by and offer is None and self._paid_the_same(ref.card, sale):
-                    return (*told, *self._ask_twice(sale, ref.card))
+                    return (*notes, *self._ask_twice(sale, ref.card))
                 result = pay(self._world, contact, ref, sale.basket, offer.by_card if offer else None)
         except (CardFault, ReaderFault) as fault:
-            return (*told, *self._interrupted(sale, fault))
-        return (*told, *self._after(sale, result, offer))
+            return (*notes, *self._interrupted(sale, fault))
+        return (*notes, *self._after(sale, result, offer))
 
     def _paid_the_same(self, card: CardId, sale: Sale) -> bool:
         last = self._world.journal.last_payment(card)
@@ -422,7 +360,7 @@ class Till:
             case TooManyCards():
                 return (say.OneCardOnly(sale.sale),)
             case ReaderFault():
-                return _reader_words(fault)
+                return reader_words(fault)
             case CardMisbehaves():
                 return self._misread(sale)
             case _:
@@ -448,7 +386,7 @@ class Till:
         except KeysAsleep:
             return (say.NotHere(sale, ZERO, Reason.LISTS_TOO_OLD),)
         except (CardFault, ReaderFault) as fault:
-            return _reader_words(fault) or (say.PutBack(sale),)
+            return reader_words(fault) or (say.PutBack(sale),)
         if seen.entitlement is None:
             return (say.Balance(sale, ZERO, None),)
         clocks = clocks_now(self._world)
@@ -510,18 +448,8 @@ class Till:
         return (stopped,)
 
 
-def _told(solved: Iterable[Solved]) -> Outwards:
-    return tuple(
-        say.DoubtSolved(item.doubt.amount, item.doubt.stamp_wall, item.outcome, item.doubt.is_void) for item in solved
-    )
-
-
 def _first_reason(announced: Announcement) -> Reason | None:
     return next((line.reason for line in announced.lines if line.reason is not None), Reason.NOTHING_TO_PAY)
-
-
-def _reader_words(fault: CardFault | ReaderFault) -> Outwards:
-    return (say.ReaderAway(isinstance(fault, ReaderStuck)),) if isinstance(fault, ReaderFault) else ()
 
 
 def _amount_of(unseen: SeenState) -> Cents:
