@@ -46,6 +46,8 @@ from terminal.standing import (
 from terminal.stops import why_stopped
 from terminal.tap import Debited, Declined, LeftInDoubt, Solved, TapResult, WouldPayLess, look, pay, recover
 from terminal.transaction import doubt_from
+from terminal.undo import Undone, left_unknown, undo
+from terminal.words import Outwards, reader_words, told
 from terminal.world import World, clocks_now, lists_age_days, met, stamp_now
 
 SPLIT_STANDS_S: Final = 60
