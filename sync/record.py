@@ -80,6 +80,7 @@ class Pay:
     TMC_EXPECTED = 20
     PAYMENT_SEQ, PAYMENT_TMC = 21, 22  # of the payment a void undoes
     SHARES = 24  # [[line from 0, file, cents paid of it from this slot]]
+    PROOF = 25  # 0: the card gives none, TMV is zeros and the TMI the terminal's own account; missing: TMV is the proof
     SLIPS_COUNTED = 23  # [[station, seq of the void]] of the slips the decision counted
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from domain.identity import Uid
+from sync.ntag_format import gives_proof
 from terminal.errors import NotOurCard
 from terminal.nfc.apdu import ISO_DEP, Profile
 from terminal.nfc.channel import select_application
 from terminal.nfc.desfire_purse import DesfirePurse
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.links import Link
+from terminal.nfc.ntag424.purse import Ntag424Purse
+from terminal.nfc.ntag424.tag import select_tag
 from terminal.ports import CardRef
 
 
@@ -33,13 +36,16 @@ class Contact:
         """What it goes over; issuing and benches need it."""
         return self._link
 
-    def authenticate(self, card: CardRef) -> DesfirePurse:
-        """Select the programme's application and authenticate with the card's own key.
+    def authenticate(self, card: CardRef) -> DesfirePurse | Ntag424Purse:
+        """Select the application of the kind of card the list names and authenticate with the card's own key.
 
         Raises: NotOurCard, WrongKey, CardGone, CardMisbehaves, ReaderLost, ReaderStuck.
         """
         if card.uid != self._uid:
             raise NotOurCard("another card")
+        if not gives_proof(card.aid):
+            select_tag(self._link)
+            return Ntag424Purse(self._keys.authenticate(self._link, card), card.uid)
         select_application(self._link, card.aid)
         return DesfirePurse(self._keys.authenticate(self._link, card), self._profile)
 
