@@ -17,6 +17,8 @@ from sync.errors import Malformed, UnknownVersion
 
 ES256: Final = -7
 _ALGORITHM, _CONTENT_TYPE, _KEY_ID = 1, 3, 4
+_ENVELOPE_VALUES: Final = 5
+"""The list, protected header, empty map, payload and signature: nothing more is decoded of what nobody has signed."""
 
 
 class ContentType:
@@ -64,7 +66,7 @@ def sign1(content_type: str, key_id: bytes, payload: bytes, sign: Callable[[byte
 
 def open1(envelope: bytes, max_size_b: int) -> Sign1:
     """The parts of an envelope; Malformed or UnknownVersion (algorithm) otherwise. Says nothing about the signature."""
-    parts = decode(envelope, max_size_b)
+    parts = decode(envelope, max_size_b, most_values=_ENVELOPE_VALUES)
     if not isinstance(parts, list) or len(parts) != 4 or parts[1] != {}:
         raise Malformed("not a COSE_Sign1 of ours")
     protected, payload, signature = (_bytes(parts[index]) for index in (0, 2, 3))

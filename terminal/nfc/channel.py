@@ -14,7 +14,7 @@ from typing import Final
 
 from sync import crypto
 from terminal.errors import CardMisbehaves, NotOurCard, WrongKey
-from terminal.nfc.apdu import Answer, CardRefuses, Ins, Status, ask, ask_once
+from terminal.nfc.apdu import Answer, CardRefuses, Ins, Status, ask, ask_once, unwrap, wrap
 from terminal.nfc.links import Link
 
 MAC_SIZE_B: Final = 8
@@ -96,10 +96,13 @@ def session_mac(session: Session, code: int, text: bytes) -> bytes:
 def select_application(link: Link, aid: bytes) -> None:
     """Make an application (3 B as sent) the current one; whatever was authenticated or staged before is gone.
 
-    Raises: NotOurCard when the card has no such application or is no DESFire card.
+    Raises:
+        NotOurCard: the card has no such application or is no DESFire card.
+        CardMisbehaves: an answer no chip gives, as of a card that moved.
     """
+    raw = link.exchange(wrap(Ins.SELECT_APPLICATION, aid))
     try:
-        answer = ask_once(link.exchange, Ins.SELECT_APPLICATION, aid)
+        answer = unwrap(raw)
     except CardMisbehaves as fault:
         raise NotOurCard("no card of this kind") from fault
     if answer.status != Status.OK or answer.data:

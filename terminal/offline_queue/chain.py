@@ -126,7 +126,7 @@ def _totals(rows: Sequence[RecordRow], contact: Contact) -> Ledger:
     for row in rows:
         try:
             facts = decode_facts(row.facts)
-        except (FormatError, ValueError, KeyError):
+        except (FormatError, ValueError, KeyError, TypeError, OverflowError):
             unreadable.add(row.seq)
             continue
         ledger.add(row.seq, facts, is_acknowledged=row.seq <= contact.acknowledged)
