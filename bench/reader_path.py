@@ -14,7 +14,7 @@ from bench.restored_card import RestoredCard
 from emulator.field import Exchange, FieldGone
 from emulator.inprocess import InProcessField
 from emulator.vpcd import FIRST_READER_PORT, CardInField
-from terminal.errors import ReaderLost
+from terminal.errors import CardGone, ReaderLost
 from terminal.events import CardPresented, CardRemoved, Inward
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.key_store import KeyStore
@@ -53,12 +53,15 @@ class LaidCard:
     seen: list[Exchange]
 
     def wait_free(self) -> None:
-        """Return when the till has let the card go (it does so behind its back); ReaderLost after 5 s."""
+        """Return when the till has let the card go (it does so behind its back).
+
+        Raises: CardGone (how PC/SC's sharing violation is told) or ReaderLost, when it has not after 5 s.
+        """
         give_up_s = time.monotonic() + _FREED_WITHIN_S
         while True:
             try:
                 self.bare.connect()
-            except ReaderLost:
+            except (CardGone, ReaderLost):
                 if time.monotonic() > give_up_s:
                     raise
                 time.sleep(0.001)

@@ -30,21 +30,30 @@ class RestoredCard:
     """``emulator.field.Card`` over a virtual card that is exchanged for a fresh one while nobody looks.
 
     Args:
-        text: memory of the card as its store keeps it; every ``restore`` begins from it.
+        text: memory of the card as its store keeps it; every ``restore`` begins from it, until ``remember``.
         before_commit: called when CommitTransaction arrives, before the card acts.
     """
 
     def __init__(self, text: str, before_commit: Callable[[], None] = lambda: None) -> None:
-        self._text = text
+        self._first_text = self._text = text
         self._before_commit = before_commit
         self.exchanged: list[Exchanged] = []
         self.restore(0)
 
     def restore(self, seed: int) -> None:
         """Back to the remembered state, in the field and powered; the same seed gives the same answers again."""
-        self._card = VirtualCard.load(MemoryStore(self._text), entropy=random.Random(seed).randbytes)
+        self._store = MemoryStore(self._text)
+        self._card = VirtualCard.load(self._store, entropy=random.Random(seed).randbytes)
         self._card.power_on()
         self.exchanged = []
+
+    def remember(self) -> None:
+        """Let every ``restore`` begin from the state the card is in now."""
+        self._text = self._store.read()
+
+    def start_over(self) -> None:
+        """Let every ``restore`` begin from the first state again."""
+        self._text = self._first_text
 
     @property
     def uid(self) -> bytes:

@@ -19,7 +19,18 @@ from domain.identity import CardId
 from domain.money import Cents
 from emulator.state_file import MemoryStore
 from sync.errors import PanierError
-from terminal.events import CardPresented, CardRemoved, Inward, Outward, Paid, PresentCard, Sell
+from terminal.events import (
+    AskVoid,
+    CardPresented,
+    CardRemoved,
+    Inward,
+    Outward,
+    Paid,
+    PresentCard,
+    PresentToVoid,
+    Sell,
+    Voided,
+)
 from terminal.loop import Answer, TillLoop
 from terminal.nfc.key_store import KeyStore
 from terminal.offline_queue.journal import OfflineJournal, journal_name, open_journal
@@ -38,18 +49,26 @@ LayDown = Callable[[RestoredCard, KeyStore, Clock], AbstractContextManager[LaidC
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What one card transaction does: slots debited (1 to 3), and whether a newer entitlement is written."""
+    """What one card transaction does: a payment or the void of one, of how many slots (1 to 3).
+
+    Attributes:
+        has_newer: a newer entitlement is written with the payment.
+        is_void: the payment is undone; only the void is measured.
+    """
 
     slots: int
     has_newer: bool
+    is_void: bool = False
 
     @property
     def apdus(self) -> int:
-        """APDUs a tap must take (docs/formats/card.md "One payment")."""
-        return 9 + 2 * self.slots + self.has_newer
+        """APDUs a tap must take: a void writes a slip and its place's bit where a payment debits each slot."""
+        return 9 + self.slots + (2 if self.is_void else self.slots + self.has_newer)
 
 
-CASES: Final = tuple(Case(slots, has_newer) for slots in (1, 2, 3) for has_newer in (False, True))
+PAYMENTS: Final = tuple(Case(slots, has_newer) for slots in (1, 2, 3) for has_newer in (False, True))
+VOID: Final = Case(2, has_newer=False, is_void=True)
+CASES: Final = (*PAYMENTS, VOID)
 
 
 class NotPaid(PanierError):
@@ -58,7 +77,7 @@ class NotPaid(PanierError):
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One payment as it went.
+    """One payment or void as it went.
 
     Attributes:
         elapsed_ns: from CardPresented posted to the end of ``Till.handle``, the record being durable.
@@ -111,6 +130,7 @@ class _Ear:
 class TillAtWork:
     """The till of one case; ``at_work`` makes one."""
 
+    case: Case
     seller: Seller
     card: RestoredCard
     laid: LaidCard
@@ -119,17 +139,32 @@ class TillAtWork:
     log_b_at_commit: list[int]
     sales: int = 0
 
+    def prepare(self, seed: int) -> None:
+        """What must have happened before the tap that is measured: nothing, or the payment it will undo."""
+        if not self.case.is_void:
+            return
+        self.card.start_over()
+        self.card.restore(seed)
+        self.seller.clock.wind(_BETWEEN_TAPS_S)
+        self._ask_payment()
+        self._expect(CardPresented(self.laid.presence), Paid)
+        self._tell(CardRemoved(self.laid.presence))
+        self.laid.wait_free()
+        self.card.remember()
+
     def tap(self, seed: int) -> Tap:
-        """One payment by the card in its remembered state."""
+        """One payment, or one void after ``prepare``, by the card in its remembered state."""
         self.seller.clock.wind(_BETWEEN_TAPS_S)
         self.card.restore(seed)
         self.laid.seen.clear()
         self.log_b_at_commit.clear()
-        self.sales += 1
-        self._expect(Sell(self.sales, Basket((Line("vegetables", ASKED),))), PresentCard)
+        if self.case.is_void:
+            self._ask_void()
+        else:
+            self._ask_payment()
         counters, before_b = self.laid.counters, self._log_b()
         apdus, out_b, in_b = counters.apdus, counters.out_b, counters.in_b
-        elapsed_ns = self._expect(CardPresented(self.laid.presence), Paid)
+        elapsed_ns = self._expect(CardPresented(self.laid.presence), Voided if self.case.is_void else Paid)
         self._tell(CardRemoved(self.laid.presence))
         (at_commit_b,) = self.log_b_at_commit
         return Tap(
@@ -142,6 +177,14 @@ class TillAtWork:
             intent_b=at_commit_b - before_b,
             record_b=self._log_b() - at_commit_b,
         )
+
+    def _ask_payment(self) -> None:
+        self.sales += 1
+        self._expect(Sell(self.sales, Basket((Line("vegetables", ASKED),))), PresentCard)
+
+    def _ask_void(self) -> None:
+        self.sales += 1
+        self._expect(AskVoid(self.sales), PresentToVoid)
 
     def _expect(self, event: Inward, word: type[Outward]) -> int:
         elapsed_ns, said = self._tell(event)
@@ -196,7 +239,7 @@ def at_work(case: Case, directory: Path, lay_down: LayDown) -> Iterator[TillAtWo
             loop.start(ear)
             ear.next()
             try:
-                yield TillAtWork(seller, card, laid, loop, ear, at_commit)
+                yield TillAtWork(case, seller, card, laid, loop, ear, at_commit)
             finally:
                 loop.stop()
         finally:

@@ -399,7 +399,14 @@ class Journal(Protocol):
         ...
 
     def counters_seen(self, card: CardId) -> Counters | None:
-        """The furthest this terminal has seen the card's counters; ``None`` for a card it never met."""
+        """The furthest this terminal has seen the card's counters since its last contact with the centre.
+
+        ``None``: not met since; the centre's floor and mark speak for what was before.
+        """
+        ...
+
+    def doubted_of(self, card: CardId) -> Cents:
+        """Cents of this card's payments in doubt, and of doubts that ended unpaid since the last contact."""
         ...
 
     def last_payment(self, card: CardId) -> LastPayment | None:

@@ -191,9 +191,9 @@ class Till:
         match self._standing:
             case ToBeSeen():
                 return ()
-            case Verifying(sale, _, amount, seq):
+            case Verifying(sale, card, amount, seq):
                 self._standing = ToBeSeen(seq)
-                return (say.InVerification(sale.sale, amount, amount <= GUARANTEED_UP_TO),)
+                return (say.InVerification(sale.sale, amount, self._is_guaranteed(card)),)
             case VerifyingVoid() as verifying:
                 return self._take_undone(left_unknown(verifying))
             case _:
@@ -274,8 +274,14 @@ class Till:
         if card == verifying.card:  # its log no longer tells: the centre will
             self._standing = ToBeSeen(verifying.seq)
             amount = verifying.amount
-            return (say.InVerification(verifying.sale.sale, amount, amount <= GUARANTEED_UP_TO),)
+            return (say.InVerification(verifying.sale.sale, amount, self._is_guaranteed(verifying.card)),)
         return (say.PutSameBack(verifying.sale.sale, verifying.amount),)
+
+    def _is_guaranteed(self, card: CardId) -> bool:
+        """Whether the programme answers for a payment whose proof is awaited: up to a sum per card and terminal, doubts
+        that ended unpaid counted, so that a card that never answers is not promised again and again.
+        """
+        return self._world.journal.doubted_of(card) <= GUARANTEED_UP_TO
 
     def _paid_after_all(self, sale: Sale, solved: Solved) -> Outwards:
         self._standing = Idle()

@@ -115,12 +115,10 @@ def look(world: World, contact: CardContact, ref: CardRef) -> Reading:
 def keep_seen(world: World, ref: CardRef, reading: Reading, alarm: Alarm = Alarm.NONE) -> None:
     """A CARD_SEEN record: the card is a courier of its proof, its newest log record and its slips.
 
-    Counters are remembered only of a card that is not behind what was seen of it, and raises no alarm.
+    Its counters are not remembered: a false card that is only looked at could shut the true one out of this stall.
     """
     body = bodies.seen(ref.card, reading.head, reading.values, alarm)
-    stamp = stamp_now(world, clocks_now(world))
-    seen = seen_of(ref, reading) if alarm is Alarm.NONE else None
-    world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp, seen=seen))
+    world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp_now(world, clocks_now(world))))
 
 
 def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accepted: Cents | None = None) -> TapResult:

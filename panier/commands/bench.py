@@ -28,7 +28,13 @@ def bench() -> None:
     help="dossier, sur le disque à mesurer ; sans lui, le dossier temporaire",
 )
 @click.option("--in-process", "is_in_process", is_flag=True, help="sans pcscd, la carte dans ce programme même")
-def tap(as_json: bool, taps: int, directory: Path | None, is_in_process: bool) -> None:
+@click.option("--sources", "shows_sources", is_flag=True, help="d'où viennent les temps du modèle ; ne mesure rien")
+def tap(as_json: bool, taps: int, directory: Path | None, is_in_process: bool, shows_sources: bool) -> None:
+    if shows_sources:
+        from bench.report import source_lines
+
+        click.echo("\n".join(source_lines()))
+        return
     if not is_in_process and not namespace.inside():
         availability = namespace.namespaces_available()
         if availability.available:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -85,6 +87,11 @@ def encode_facts(facts: Facts) -> bytes:
 
 def decode_facts(data: bytes) -> Facts:
     """The facts in ``data``; Malformed or UnknownVersion otherwise."""
+    with _only_format_errors():
+        return _facts_in(data)
+
+
+def _facts_in(data: bytes) -> Facts:
     fields = decode_map(data, MOST_FACTS_B)
     _expect_version(take_int(fields, _Fact.VERSION), _FACTS_VERSION)
     return Facts(
@@ -127,6 +134,20 @@ def encode_intent(intent: Intent) -> bytes:
 
 def decode_intent(data: bytes) -> Intent:
     """The intent in ``data``; Malformed or UnknownVersion otherwise."""
+    with _only_format_errors():
+        return _intent_in(data)
+
+
+@contextmanager
+def _only_format_errors() -> Iterator[None]:
+    """Whatever changed bytes lead to is told as what it is: bytes that are not ours."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
+        raise Malformed(f"not what this program wrote: {type(fault).__name__}") from None
+
+
+def _intent_in(data: bytes) -> Intent:
     fields = decode_map(data, MOST_INTENT_B)
     _expect_version(take_int(fields, _Intended.VERSION), _INTENT_VERSION)
     stamp = [_whole(value) for value in take_list(fields, _Intended.STAMP, 9)]

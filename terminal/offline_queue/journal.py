@@ -165,16 +165,20 @@ class OfflineJournal:
 
     def unreported(self) -> Cents:
         """Cents the centre has not acknowledged yet, doubts counted as paid."""
-        doubted = [doubt.effect for doubt in self._ledger.doubts.values() if doubt.effect.voids is None]
-        return self.waiting[2] + total(effect.amount for effect in doubted)
+        return self._ledger.unreported()
 
     def unreported_of(self, card: CardId) -> Cents:
         """Cents of this card the centre has not acknowledged yet, doubts counted as paid."""
-        return self._ledger.unreported_of(card)
+        return self._ledger.unreported(card)
 
     def counters_seen(self, card: CardId) -> Counters | None:
-        """The furthest this terminal has seen the card's counters."""
-        return self._ledger.seen.get(card)
+        """The furthest this terminal has seen the card's counters since its last contact with the centre."""
+        seen = self._ledger.seen.get(card)
+        return seen.counters if seen else None
+
+    def doubted_of(self, card: CardId) -> Cents:
+        """Cents of this card in doubt here, and of doubts that ended unpaid since the last contact."""
+        return self._ledger.doubted_of(card)
 
     def last_payment(self, card: CardId) -> LastPayment | None:
         """The newest payment of a card here; a confirmed doubt bears the time of its tap."""

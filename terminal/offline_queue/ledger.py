@@ -36,6 +36,18 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenHere:
+    """The furthest counters a card showed, and the number of the newest record that says so.
+
+    Remembered until the centre has that record: from then on its floors and marks speak, and a card that lied about
+    itself once is not refused for ever.
+    """
+
+    seq: int
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A record the centre has not acknowledged: its number, and what it moved (``None``: no money)."""
 
@@ -55,7 +67,8 @@ class Ledger:
         doubts: open ones by seq.
         unseen, unseen_at: seq and time of the newest record that must be seen, or ``None``.
         waiting: not acknowledged by the centre, in order.
-        seen: the furthest counters of each card that was met here.
+        seen: the furthest counters of each card met here since the last contact with the centre.
+        cancelled: doubts about payments that ended with nothing paid, since the last contact.
         t_lo: greatest earliest time any record was written under.
         boots: powered time and boots since the last anchor.
     """
@@ -69,7 +82,8 @@ class Ledger:
     unseen: int | None = None
     unseen_at: Instant | None = None
     waiting: deque[Waiting] = field(default_factory=deque)
-    seen: dict[CardId, Counters] = field(default_factory=dict)
+    seen: dict[CardId, SeenHere] = field(default_factory=dict)
+    cancelled: list[tuple[int, Effect]] = field(default_factory=list)
     t_lo: datetime | None = None
     boots: Boots | None = None
 
@@ -83,8 +97,8 @@ class Ledger:
         self._follow_closing(facts)
         if not is_acknowledged:
             self.waiting.append(Waiting(seq, counted))
-        if facts.seen is not None:
-            self._remember(facts.seen)
+            if facts.seen is not None:
+                self._remember(seq, facts.seen)
         self.t_lo = facts.t_lo if self.t_lo is None else max(self.t_lo, facts.t_lo)
         if self.boots is not None and seq > self.boots.after_seq:
             self.boots.follow(facts)
@@ -97,6 +111,8 @@ class Ledger:
         """The centre has every record up to that seq."""
         while self.waiting and self.waiting[0].seq <= up_to:
             self.waiting.popleft()
+        self.seen = {card: seen for card, seen in self.seen.items() if seen.seq > up_to}
+        self.cancelled = [(seq, effect) for seq, effect in self.cancelled if seq > up_to]
 
     def await_again(self, records: list[tuple[int, Facts]]) -> None:
         """A restored centre lost these; they wait once more, in order."""
@@ -112,11 +128,20 @@ class Ledger:
         ]
         return self.paid.get((card, day), ZERO) + total(doubted)
 
-    def unreported_of(self, card: CardId) -> Cents:
-        """Cents of a card that wait for the centre, payments in doubt counted as paid."""
-        waiting = [item.effect.amount for item in self.waiting if item.effect is not None and item.effect.card == card]
-        doubts = [doubt.effect for doubt in self.doubts.values() if doubt.effect.voids is None]
-        return total(waiting) + total(effect.amount for effect in doubts if effect.card == card)
+    def unreported(self, card: CardId | None = None) -> Cents:
+        """Cents that wait for the centre, of one card or of all; payments in doubt counted as paid.
+
+        A void of a payment the centre knows already gives nothing back here: it is no room for another payment.
+        """
+        waiting = {item.seq: item.effect for item in self.waiting if item.effect is not None}
+        counted = [effect for effect in waiting.values() if effect.voids is None or effect.voids in waiting]
+        counted += [doubt.effect for doubt in self.doubts.values() if doubt.effect.voids is None]
+        return total(effect.amount for effect in counted if card in (None, effect.card))
+
+    def doubted_of(self, card: CardId) -> Cents:
+        """Cents of a card's payments in doubt, and of those that ended unpaid since the last contact."""
+        effects = [doubt.effect for doubt in self.doubts.values()] + [effect for _seq, effect in self.cancelled]
+        return total(effect.amount for effect in effects if effect.card == card and effect.voids is None)
 
     def voidable(self, seq: int | None) -> int | None:
         """The payment of that number, or the newest, that is neither voided nor perhaps voided; ``None`` for none."""
@@ -124,10 +149,12 @@ class Ledger:
         found = [number for number in self.payments if number not in doubted and seq in (None, number)]
         return max(found, default=None)
 
-    def _remember(self, seen: CardSeen) -> None:
-        before = self.seen.get(seen.card, Counters(0, {}))
+    def _remember(self, seq: int, seen: CardSeen) -> None:
+        known = self.seen.get(seen.card)
+        before = known.counters if known else Counters(0, {})
         lowest = {file: min(value, before.values.get(file, value)) for file, value in seen.counters.values.items()}
-        self.seen[seen.card] = Counters(max(before.tmc, seen.counters.tmc), {**before.values, **lowest})
+        furthest = Counters(max(before.tmc, seen.counters.tmc), {**before.values, **lowest})
+        self.seen[seen.card] = SeenHere(seq, furthest)
 
     def _count(self, seq: int, effect: Effect, facts: Facts) -> None:
         self.net += effect.amount
@@ -162,7 +189,9 @@ class Ledger:
         if facts.type == _OUTCOME_UNKNOWN and facts.effect is not None:
             self.doubts[seq] = OpenDoubt(seq, facts.effect, facts.at)
         if facts.resolves is not None:
-            self.doubts.pop(facts.resolves, None)
+            ended = self.doubts.pop(facts.resolves, None)
+            if ended is not None and facts.effect is None:
+                self.cancelled.append((seq, ended.effect))
 
     def _follow_outcomes(self, seq: int, facts: Facts) -> None:
         if facts.must_be_seen:

@@ -475,3 +475,45 @@ def test_a_reader_unplugged_while_another_serves_is_not_worth_a_word(stall: Sell
     (away,) = stall.tell(say.ReaderWent("two"))
     assert away == say.ReaderAway(is_stuck=False)
     assert stall.tell(say.ReaderWent("two", is_stuck=True)) == (say.ReaderAway(is_stuck=True),)
+
+
+def test_a_false_card_that_is_only_looked_at_does_not_shut_the_true_one_out(stall: Seller, card: HeldCard) -> None:
+    told = json.loads(card.store.read())
+    files = told["applications"][AID.hex().upper()]["files"]
+    files["03"]["value"], files["0F"]["tmc"] = 0, 0xFFFF00
+    false_card = HeldCard(card.order, MemoryStore(json.dumps(told)))
+    stall.tell(say.AskBalance(1))
+    assert kinds(stall.tap(false_card)) == [say.Balance]
+    stall.sell(("bread", 300))
+    assert kinds(stall.tap(card)) == [say.Paid]
+
+
+def test_a_holder_who_never_lets_the_card_answer_is_promised_a_sum_once(stall: Seller, card: HeldCard) -> None:
+    promises = []
+    for _ in range(3):
+        stall.sell(("bread", 3_000))
+        stall.tap(card, tear_on(COMMIT, Phase.BEFORE))
+        (waits,) = stall.back()
+        assert isinstance(waits, say.InVerification)
+        promises.append(waits.is_guaranteed)
+        stall.accept()
+        stall.tap(card)
+        stall.accept()
+    assert promises == [True, False, False]
+    assert card.spent()[3] == 0
+
+
+def test_voids_of_payments_the_centre_knows_make_no_room_for_more(tmp_path: Path, card: HeldCard) -> None:
+    seller = Seller(disk(tmp_path / "capped"), 5, [card], [entitle(card, limits=(9_000,))])
+    seller.identity = replace(seller.identity, offline_cap=Cents(1_000), card_cap=Cents(1_000))
+    seller.open()
+    seller.sell(("bread", 900))
+    seller.tap(card)
+    seller.journal._ledger.acknowledged(seller.journal.head().seq)
+    seller.void()
+    assert kinds(seller.tap(card)) == [say.Voided]
+    seller.sell(("bread", 1_500))
+    (split,) = seller.tap(card)
+    assert isinstance(split, say.Split)
+    assert (split.by_card, split.reason) == (1_000, Reason.TERMINAL_LIMIT)
+    seller.close()

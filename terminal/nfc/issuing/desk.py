@@ -9,6 +9,7 @@ from typing import Protocol
 from domain.identity import CardId, Uid
 from sync.errors import PanierError
 from sync.issuing import IssueOrder
+from sync.ntag_format import NTAG_AID
 from terminal.errors import CardFault, ReaderFault
 from terminal.nfc.apdu import ISO_DEP, Profile
 from terminal.nfc.contact import Contact
@@ -16,6 +17,7 @@ from terminal.nfc.issuing.chip import CardNotBlank, check_chip, looks_blank
 from terminal.nfc.issuing.originality import Originality, is_to_be_told
 from terminal.nfc.issuing.personalise import MOST_APDUS_TO_ISSUE, Found, issue
 from terminal.nfc.links import Link
+from terminal.nfc.ntag424.issuing import is_blank_tag, is_tag, issue_tag
 from terminal.ports import Clock, Deadline, Presence
 
 BUDGET_S = 30.0
@@ -29,8 +31,8 @@ class Registry(Protocol):
         """Whether the chip was ever taken into the programme."""
         ...
 
-    def register_card(self, uid: Uid) -> IssueOrder:
-        """Take the chip in, or find it again, and say what to write on it."""
+    def register_card(self, uid: Uid, aid: bytes | None = None) -> IssueOrder:
+        """Take the chip in, or find it again, and say what to write on it; ``aid``: of its kind, if not the usual."""
         ...
 
 
@@ -93,9 +95,13 @@ class Desk:
         try:
             contact = self._readers.connect(presence, self._clock.deadline(BUDGET_S))
             contact.link.allow(MOST_APDUS_TO_ISSUE)
-            is_unproven = is_to_be_told(contact.link, check_chip(contact.link), self._originality)
-            order = self._order(contact.link, contact.uid)
-            found = issue(contact.link, order, profile=self._profile)
+            if is_tag(contact.link):
+                is_unproven, order = True, self._order_of_tag(contact.link, contact.uid)
+                found = issue_tag(contact.link, order)
+            else:
+                is_unproven = is_to_be_told(contact.link, check_chip(contact.link), self._originality)
+                order = self._order(contact.link, contact.uid)
+                found = issue(contact.link, order, profile=self._profile)
             return Issued(order.card, order.programme, order.first_log_record.minutes_at, found, is_unproven)
         except (CardFault, ReaderFault) as fault:
             return NotIssued(
@@ -106,6 +112,12 @@ class Desk:
         finally:
             if contact is not None:
                 contact.close()
+
+    def _order_of_tag(self, link: Link, uid: Uid) -> IssueOrder:
+        """A tag's origin is not looked at: its payments are unproven and its limits low in any case."""
+        if not self._registry.has_chip(uid) and not is_blank_tag(link):
+            raise CardNotBlank("a tag that is neither blank nor of the programme")
+        return self._registry.register_card(uid, NTAG_AID)
 
     def _order(self, link: Link, uid: Uid) -> IssueOrder:
         if not self._registry.has_chip(uid) and not looks_blank(link):

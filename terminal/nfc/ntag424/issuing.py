@@ -62,6 +62,25 @@ class TagAtStation:
         return True
 
 
+def is_tag(link: Link) -> bool:
+    """Whether an NTAG 424 DNA lies there: it has the application of its kind, which no card of the programme has."""
+    try:
+        select_tag(link)
+    except NotOurCard:
+        return False
+    return True
+
+
+def is_blank_tag(link: Link) -> bool:
+    """Whether the tag still opens with the factory's first key."""
+    select_tag(link)
+    try:
+        authenticate_ev2_first(link, FACTORY_AES_KEY, APPLICATION_MASTER)
+    except WrongKey:
+        return False
+    return True
+
+
 def issue_tag(link: Link, order: IssueOrder, token: Callable[[int], bytes] = crypto.token) -> Found:
     """Make the tag on the reader the one the order describes, from wherever it stands, and test it.
 
