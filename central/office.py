@@ -14,6 +14,7 @@ from central.ingest import take_batch
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rule_file import read_rule_file
 from central.store import Store
+from central.upgrade import upgrade
 from domain.card_log import LogRecord
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, TerminalId, Uid
 from domain.money import Cents
@@ -97,6 +98,9 @@ class Office:
         self.keys: CentralKeys = keys or load_keys(directory / "keys")
         self._clock = clock
         self.store.open()
+        if not self.store.is_of_this_format():
+            with self.store.writing():
+                upgrade(self.store, self.keys, self.rules.programme)
 
     def close(self) -> None:
         """Let go of the database in this thread."""
@@ -119,21 +123,25 @@ class Office:
 
     # --- cards -------------------------------------------------------------------------------------------------------
 
-    def register_card(self, uid: Uid) -> IssueOrder:
+    def register_card(self, uid: Uid, aid: bytes | None = None) -> IssueOrder:
         """Take a chip into the programme under a fresh pseudonym, and say what to write on it.
 
         The same chip asked for again before it is issued gets the same order (a broken-off issuing).
+
+        Args:
+            aid: application id of its kind of card (3 B); ``None``: the programme's own, a DESFire card.
         """
         at, programme = self._clock(), self.rules.programme
         with self.store.writing():
-            known = self.store.one("SELECT card FROM card WHERE uid = ?", uid)
+            known = self.store.one("SELECT card, aid FROM card WHERE uid = ?", uid)
             card = CardId(bytes(known["card"]) if known else token(CARD_ID_SIZE_B))
+            aid = bytes(known["aid"]) if known else aid or AID
             if known is None:
                 self.store.put(
                     "card",
                     card=card,
                     uid=uid,
-                    aid=AID,
+                    aid=aid,
                     loaded=int(LOADED_AT_ISSUING),
                     expires_at=None,
                     registered_at=int(at.timestamp()),
@@ -143,9 +151,9 @@ class Office:
         info = CardInfo(1, card, programme, LOADED_AT_ISSUING, None)
         record: LogRecord = first_log_record(at, self.rules.version)
         numbers = CARD_KEY_NUMBERS
-        keys = {number: self.keys.card_key(number, uid, AID, programme, card) for number in numbers}
+        keys = {number: self.keys.card_key(number, uid, aid, programme, card) for number in numbers}
         signed = encode_card_info(info, uid, self.keys.signer("cards"))
-        return IssueOrder(card, uid, AID, LOADED_AT_ISSUING, signed, record, keys, self.keys.public().cards)
+        return IssueOrder(card, uid, aid, LOADED_AT_ISSUING, signed, record, keys, self.keys.public().cards)
 
     def has_chip(self, uid: Uid) -> bool:
         """Whether a chip was ever taken into the programme."""
@@ -334,12 +342,13 @@ class Office:
         batch, at = decode_batch(data), self._clock()
         head = batch.head
         with self.store.writing():
-            taken = take_batch(self.store, self.keys, self.rules.programme, batch, at)
+            rules = self.rules
+            taken = take_batch(self.store, self.keys, rules.programme, batch, at)
             self._renew_hot_list(at)
             touched = sorted(self._touched(batch))
             for card in touched:
-                courier.settle(self.store, self.keys, self.rules.programme, card)
-            grants.renew(self.store, self.keys, touched, self.rules, at)
+                courier.settle(self.store, self.keys, rules.programme, card)
+            grants.renew(self.store, self.keys, touched, rules, at)
             is_frozen = self._is_frozen(head.terminal, head.epoch)
         answer = Answer(
             terminal=head.terminal,

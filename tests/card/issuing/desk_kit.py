@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 from domain.identity import CardId, Uid
 from emulator.card import VirtualCard
 from emulator.field import FieldGone
 from emulator.inprocess import InProcessField
+from emulator.ntag424.card import VirtualNtag
+from emulator.state_file import MemoryStore
 from emulator.tear import Disturbance
 from sync.issuing import IssueOrder
 from terminal.events import CardPresented, Inward
@@ -46,8 +48,9 @@ class Register:
     def has_chip(self, uid: Uid) -> bool:
         return uid in self.orders
 
-    def register_card(self, uid: Uid) -> IssueOrder:
-        return self.orders.setdefault(uid, order_for(uid, CardId(b"k" + uid)))
+    def register_card(self, uid: Uid, aid: bytes | None = None) -> IssueOrder:
+        order = order_for(uid, CardId(b"k" + uid))
+        return self.orders.setdefault(uid, order if aid is None else replace(order, aid=aid))
 
 
 @dataclass
@@ -73,15 +76,16 @@ class Bench:
         """A bench whose centre knows one chip."""
         return cls(Register({order.uid: order}))
 
-    def lay(self, card: HeldCard, disturbances: Sequence[Disturbance] = ()) -> CardPresented:
-        """A card is laid down, freshly powered, where the one before lay."""
+    def lay(self, card: HeldCard | MemoryStore, disturbances: Sequence[Disturbance] = ()) -> CardPresented:
+        """A card, or a tag by its memory, is laid down, freshly powered, where the one before lay."""
         self.field.lift()
-        self.field.present(VirtualCard.load(card.store), tuple(disturbances))
+        awake = VirtualNtag.load(card) if isinstance(card, MemoryStore) else VirtualCard.load(card.store)
+        self.field.present(awake, tuple(disturbances))
         self.readers.field_changed(READER, is_present=True)
         while not isinstance(event := self.posted.get(timeout=1), CardPresented):
             pass
         return event
 
-    def serve(self, card: HeldCard, *disturbances: Disturbance) -> Issued | NotIssued:
+    def serve(self, card: HeldCard | MemoryStore, *disturbances: Disturbance) -> Issued | NotIssued:
         """Laid down and served."""
         return self.desk.serve(self.lay(card, disturbances).presence)

@@ -12,9 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from domain.identity import CardId, Uid
+from emulator.ntag424.card import VirtualNtag
+from emulator.state_file import MemoryStore
 from emulator.tear import Disturbance, Phase, tear_on
 from panier.commands import issue as command
 from sync.issuing import card_code, card_of_code
+from sync.ntag_format import NTAG_AID
 from terminal.errors import CardGone, NotOurCard
 from terminal.events import CardsClash, Inward, ReaderCame, ReaderWent
 from terminal.nfc.apdu import Ins
@@ -251,3 +254,18 @@ def test_each_fault_says_what_to_do_and_names_the_card(fault: Exception, words: 
     assert said.startswith(f"Carte {card_code(order.card)} : ") and words in said
     assert command.sentence(NotIssued(fault, order.uid, None)).startswith("Puce 04A1B2C3D4E5F6 : ")  # type: ignore[arg-type]
     assert command.sentence(NotIssued(fault, None, None)).startswith("Carte : ")  # type: ignore[arg-type]
+
+
+def test_a_tag_is_issued_too_and_recognised_when_it_comes_back() -> None:
+    bench, uid, memory = Bench(), Uid(bytes.fromhex("0455AA00000099")), MemoryStore()
+    VirtualNtag.blank(uid, memory)
+    first = bench.serve(memory)
+    assert isinstance(first, Issued)
+    assert (first.found, first.is_origin_unproven) == (Found.BLANK, True)
+    assert bench.register.orders[uid].aid == NTAG_AID
+    again = bench.serve(memory)
+    assert isinstance(again, Issued)
+    assert (again.card, again.found) == (first.card, Found.ISSUED)
+    elsewhere = Bench().serve(memory)
+    assert isinstance(elsewhere, NotIssued)
+    assert isinstance(elsewhere.fault, CardNotBlank)
