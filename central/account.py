@@ -112,7 +112,11 @@ def account(store: Store, card: Row, now_s: int) -> CardAccount:
         attested=payments("attested"),
         voided=sum(part.amount for part in back),
         false=payments("false"),
-        unproven=sum(event["amount"] for event in history.events.values() if not event["has_proof"]),
+        unproven=sum(
+            event["amount"]
+            for event in history.events.values()
+            if not event["has_proof"] and event["kind"] == "payment"
+        ),
         newest_tmc=history.newest,
         missing_tmcs=runs_missing(known, history.newest),
         gaps=gaps_of(store, card_id, history, doubts),
@@ -176,28 +180,43 @@ def _that_fit(given: tuple[GivenBack, ...], told: Mapping[int, _File]) -> tuple[
 def _windows(
     store: Store, card: CardId, told: Mapping[int, _File], back: tuple[GivenBack, ...], now_s: int
 ) -> tuple[int, int, int, int]:
-    """Left in open windows, lapsed in ended ones, spent above all limits, granted by limits this centre forgot."""
-    given: dict[tuple[int, int], int] = defaultdict(int)
-    later: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    """Left in open windows, lapsed in ended ones, spent above all limits, granted by limits this centre forgot.
+
+    What the counter shows beyond the newest window was spent in the ones before, as long as that window is not
+    confirmed: until then nobody has proven where they ended.
+    """
+    given: dict[tuple[int, int], list[GivenBack]] = defaultdict(list)
     for part in back:
-        given[part.file, part.start_at] += part.amount
-        later[part.file, part.start_at].append((part.tmc, part.amount))
-    rows = store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at", card)
+        given[part.file, part.start_at].append(part)
+    rows = store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at DESC", card)
     left_open = lapsed = recovered = 0
     excess = sum(found.counted for file, found in told.items() if file not in {row["file"] for row in rows})
-    for index, window in enumerate(rows):
-        file = window["file"]
-        after = rows[index + 1] if index + 1 < len(rows) and rows[index + 1]["file"] == file else None
-        key = (file, window["start_at"])
-        limit = window["spent_limit"] + given[key]
-        since = sum(amount for tmc, amount in later[key] if tmc > window["bound_mark"])
-        forgotten = max(window["bound"] + since - limit, 0) if window["bound"] else 0
-        limit, recovered = limit + forgotten, recovered + forgotten
-        reached = told[file].counted if after is None else min(max(after["base"], window["base"]), limit)
-        left = limit - max(reached, window["base"])
-        excess += max(-left, 0)
-        if window["end_at"] is not None and window["end_at"] <= now_s:
-            lapsed += max(left, 0)
+    beyond, after = 0, None
+    for window in rows:
+        limit, forgotten = _limit(window, given[window["file"], window["start_at"]])
+        recovered += forgotten
+        if after is None or after["file"] != window["file"]:
+            excess += beyond
+            beyond = max(told[window["file"]].counted - limit, 0)
+            reached = min(told[window["file"]].counted, limit)
         else:
-            left_open += max(left, 0)
-    return left_open, lapsed, excess, recovered
+            reached = min(max(after["base"], window["base"]), limit)
+            spilt = 0 if after["is_confirmed"] else min(beyond, limit - reached)
+            reached, beyond = reached + spilt, beyond - spilt
+        left = limit - max(reached, window["base"])
+        if window["end_at"] is not None and window["end_at"] <= now_s:
+            lapsed += left
+        else:
+            left_open += left
+        after = window
+    return left_open, lapsed, excess + beyond, recovered
+
+
+def _limit(window: Row, given: list[GivenBack]) -> tuple[int, int]:
+    """How far a window may go with the voids known in it, and what of that only a forgotten limit tells of."""
+    limit = int(window["spent_limit"]) + sum(part.amount for part in given)
+    if not window["bound"]:
+        return limit, 0
+    since = sum(part.amount for part in given if part.tmc > window["bound_mark"])
+    forgotten = max(int(window["bound"]) + since - limit, 0)
+    return limit + forgotten, forgotten

@@ -68,12 +68,25 @@ def settle(store: Store, keys: CentralKeys, programme: str, card: CardId) -> Non
         return
     _let_go_of_attested(store, card)
     desk = Desk(store, keys, chip)
-    while desk.prove_one(history_of(store, card, with_attested=False)):
+    while chip.has_proof and desk.prove_one(history_of(store, card, with_attested=False)):
         pass
+    if not chip.has_proof:
+        _end_doubts_by_log(store, card)
     desk.attest_slips(history_of(store, card, with_attested=False))
     desk.attest_gaps(history_of(store, card, with_attested=False))
     voids.settle(store, card)
     _freeze_rolled_back(store, card)
+
+
+def _end_doubts_by_log(store: Store, card: CardId) -> None:
+    """A card without proofs shows by its log alone that a payment in doubt happened."""
+    store.change(
+        """UPDATE event SET state = 'proven' WHERE card = ? AND state IN ('doubt', 'cancelled') AND EXISTS
+        (SELECT 1 FROM log_seen WHERE log_seen.card = event.card AND log_seen.log = event.own_log)
+        AND NOT EXISTS (SELECT 1 FROM event AS other WHERE other.card = event.card AND other.tmc = event.tmc
+            AND other.state = 'proven')""",
+        card,
+    )
 
 
 def _let_go_of_attested(store: Store, card: CardId) -> None:

@@ -214,7 +214,7 @@ def _has_more_to_sign(store: Store, card: CardId, at: datetime) -> bool:
 
 def _voids_up_to(store: Store, card: CardId, window: Row, up_to: int) -> int:
     """Cents of voids in a signed limit, never fewer than were signed before."""
-    return max(voids.in_limit(store, card, window["file"], window["start_at"], up_to), window["voids_signed"])
+    return max(voids.in_limit(store, card, window["file"], window["start_at"], up_to), int(window["voids_signed"]))
 
 
 def mark(store: Store, card: CardId) -> int:
@@ -302,6 +302,13 @@ def epoch(store: Store) -> int:
 def _last_seq(store: Store, card: CardId) -> int:
     query = "SELECT max(seq) FROM entitlement_known WHERE card = ? AND epoch = ?"
     return store.number(query, card, epoch(store))
+
+
+def is_remembered(store: Store, card: CardId, content: bytes) -> bool:
+    """Whether these bytes of a card's entitlement place (zeros behind the signature) are a word this centre kept."""
+    number = content[10], int.from_bytes(content[11:14], "big")
+    own = store.one("SELECT data FROM entitlement WHERE card = ? AND epoch = ? AND seq = ?", card, *number)
+    return own is not None and bytes(own["data"]) == content.rstrip(b"\x00").ljust(len(own["data"]), b"\x00")
 
 
 def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes, at_epoch: int, seq: int) -> None:

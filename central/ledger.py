@@ -120,7 +120,7 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         place=_place(envelope),
         tmc=tmc,
         kind=VOID if facts.is_void else PAYMENT,
-        state=_state(store, chip.card, tmc, envelope, expected),
+        state=_state(store, chip, tmc, envelope, expected),
         source=RECORD,
         expected_tmv=expected,
         own_log=facts.own_log,
@@ -134,7 +134,7 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
     forget(store, made.place)
     put_event(store, chip, made, facts)
     if made.state == "false":
-        return quarantined("the proof is not the card's")
+        return quarantined("the proof is not the card's" if chip.has_proof else "a number of this card comes twice")
     put_readings(store, chip, made, facts)
     before = take_int(body, Pay.TMC_BEFORE, MOST_TMC), take_bytes(body, Pay.TMV_BEFORE, TMV_SIZE_B)
     _see(store, envelope, chip.card, *before)
@@ -162,7 +162,7 @@ def _entitlement_in_force(keys: CentralKeys, chip: Chip, facts: TransactionInput
 def _take_words(store: Store, keys: CentralKeys, chip: Chip, facts: TransactionInput, place: Place) -> None:
     """Entitlements on the card that a restored centre has forgotten."""
     for content in (facts.entitlement_read, facts.entitlement_written):
-        if content is None or not any(content):
+        if content is None or not any(content) or grants.is_remembered(store, chip.card, content):
             continue
         try:
             word = own_word(keys, chip, content)
@@ -188,7 +188,10 @@ def _excess(
     return excess
 
 
-def _state(store: Store, card: CardId, tmc: int, envelope: Envelope, expected: bytes) -> str:
+def _state(store: Store, chip: Chip, tmc: int, envelope: Envelope, expected: bytes) -> str:
+    card = chip.card
+    if not chip.has_proof:
+        return _state_without_proof(store, card, tmc, envelope)
     if envelope.type != RecordType.IN_DOUBT and take_int(envelope.body, Pay.TMC) != tmc:
         raise Malformed("another counter than the one intended")
     if envelope.type != RecordType.IN_DOUBT and take_bytes(envelope.body, Pay.TMV, TMV_SIZE_B) == expected:
@@ -200,6 +203,20 @@ def _state(store: Store, card: CardId, tmc: int, envelope: Envelope, expected: b
     if store.one("SELECT 1 FROM event WHERE card = ? AND tmc = ? AND state = 'proven'", card, tmc):
         return "cancelled"
     return "doubt"
+
+
+def _state_without_proof(store: Store, card: CardId, tmc: int, envelope: Envelope) -> str:
+    """Of a card that proves nothing a terminal's word counts, once a number: which of two is the card nobody knows."""
+    place = (envelope.terminal, envelope.epoch, envelope.seq)
+    others = store.all(
+        "SELECT terminal, epoch, seq FROM event WHERE card = ? AND tmc = ? AND state = 'proven'", card, tmc
+    )
+    is_taken = any((bytes(row["terminal"]), row["epoch"], row["seq"]) != place for row in others)
+    if envelope.type == RecordType.IN_DOUBT:
+        return "cancelled" if is_taken else "doubt"
+    if take_int(envelope.body, Pay.TMC) != tmc or envelope.body.get(Pay.PROOF) != 0:
+        raise Malformed("a proof from a card that gives none")
+    return "false" if is_taken else "proven"
 
 
 def _is_proven_by_card(store: Store, place: Place) -> bool:

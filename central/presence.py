@@ -22,7 +22,7 @@ FUTURE_PROVEN: Final = "une carte prouve une opération que cette caisse a oubli
 FORGOTTEN: Final = "la carte prouve une opération, le journal de la caisse dit autre chose à ce numéro"
 TWIN: Final = "deux dotations différentes de même numéro : le centre a été restauré sans « panier central restored »"
 SLIP_AGAINST: Final = "un bon d'annulation signé contredit le journal de la caisse ou la carte"
-_VOIDS: Final[dict[str, str]] = {
+VOIDS_IN_FRENCH: Final[dict[str, str]] = {
     "a void of a payment that its terminal never sent": "annulation d'un paiement que la caisse n'a pas envoyé",
     "a void of other amounts or another transaction than the payment's": "annulation qui ne correspond pas au paiement",
     "a void of a terminal after its revocation": "annulation par une caisse révoquée",
@@ -121,7 +121,7 @@ def _unlike(store: Store) -> list[Notice]:
             AND before.state IN ('proven', 'attested')
         JOIN terminal AS own ON own.terminal = before.terminal AND own.epoch = before.epoch
         JOIN terminal ON terminal.terminal = after.terminal AND terminal.epoch = after.epoch
-        WHERE after.state = 'proven'
+        WHERE after.state = 'proven' AND after.has_proof = 1
         AND (after.previous_station, after.previous_seq) IS NOT (own.station, before.seq)"""
     )
     return [Notice(row["station"], row["seq"], OTHER_TERMINAL) for row in rows]
@@ -152,7 +152,7 @@ def _voids(store: Store) -> list[Notice]:
         WHERE event.state IN ('proven', 'attested') AND why NOT IN ('', ?)""",
         NOT_TOLD,
     )
-    return [Notice(row["station"], row["seq"], _VOIDS.get(row["why"]) or str(row["why"])) for row in rows]
+    return [Notice(row["station"], row["seq"], VOIDS_IN_FRENCH.get(row["why"]) or str(row["why"])) for row in rows]
 
 
 def _twins(store: Store) -> list[Notice]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import peewee
 
 Row = dict[str, Any]
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS signing_day (day INTEGER PRIMARY KEY, cents INTEGER NOT NULL,
@@ -33,7 +33,8 @@ _TABLES: Final = (
     """CREATE TABLE slot_window (card BLOB NOT NULL, file INTEGER NOT NULL, start_at INTEGER NOT NULL, end_at INTEGER,
         purse INTEGER NOT NULL, base INTEGER NOT NULL, spent_limit INTEGER NOT NULL, is_confirmed INTEGER NOT NULL,
         voids_signed INTEGER NOT NULL DEFAULT 0, limit_signed INTEGER NOT NULL DEFAULT 0,
-        bound INTEGER NOT NULL DEFAULT 0, bound_mark INTEGER NOT NULL DEFAULT 0, cap INTEGER, PRIMARY KEY (card, file, start_at))""",
+        bound INTEGER NOT NULL DEFAULT 0, bound_mark INTEGER NOT NULL DEFAULT 0, cap INTEGER,
+        PRIMARY KEY (card, file, start_at))""",
     """CREATE TABLE entitlement (card BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
         change_number INTEGER NOT NULL UNIQUE, issued_at INTEGER NOT NULL, valid_until INTEGER NOT NULL,
         mark INTEGER NOT NULL DEFAULT 0, data BLOB NOT NULL, PRIMARY KEY (card, epoch, seq))""",
@@ -108,6 +109,13 @@ class Store:
             for table in _TABLES:
                 self._database.execute_sql(table)
             self.put("meta", name="format", value=FORMAT)
+
+    def make_missing_tables(self) -> None:
+        """Make the tables, indexes and views this format has and the database has not; inside a transaction."""
+        there = {row["name"] for row in self.all("SELECT name FROM sqlite_master")}
+        for table in _TABLES:
+            if not table.startswith("CREATE TABLE IF") and table.split()[2] not in there:
+                self._database.execute_sql(table)
 
     def open(self) -> None:
         """Connect in this thread; other threads connect by themselves."""

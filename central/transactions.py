@@ -20,6 +20,7 @@ from sync.card_format import decode_entitlement, decode_log_record, decode_reade
 from sync.crypto import public_key
 from sync.errors import FormatError, Malformed
 from sync.issuing import TMAC_KEY
+from sync.ntag_format import gives_proof
 from sync.tmac import TransactionInput, previous_reader_id
 
 PAYMENT: Final = "payment"
@@ -39,13 +40,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A card of the programme with the key its proofs are checked with."""
+    """A card of the programme with the key its proofs are checked with; some cards give none."""
 
     card: CardId
     uid: Uid
     tmac_key: bytes = field(repr=False)
     loaded: int = 0
     registered_at: int = 0
+    has_proof: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def chip_of(store: Store, keys: CentralKeys, programme: str, card: CardId) -> Ch
         return None
     uid = Uid(bytes(row["uid"]))
     tmac_key = keys.card_key(TMAC_KEY, uid, bytes(row["aid"]), programme, card)
-    return Chip(card, uid, tmac_key, row["loaded"], row["registered_at"])
+    return Chip(card, uid, tmac_key, row["loaded"], row["registered_at"], gives_proof(bytes(row["aid"])))
 
 
 def own_word(keys: CentralKeys, chip: Chip, place: bytes) -> Entitlement:
@@ -124,7 +126,7 @@ def put_event(store: Store, chip: Chip, made: Made, facts: TransactionInput | No
         entitlement_epoch=number[0] if number else None,
         entitlement_seq=number[1] if number else None,
         places_after=None if facts is None else places_after(facts),
-        has_proof=1,
+        has_proof=int(chip.has_proof),
         at=made.at,
     )
     if made.undone is not None:

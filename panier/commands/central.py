@@ -125,6 +125,14 @@ def revoke(directory: Path, station: int, files: tuple[str, ...]) -> None:
     click.echo(f"Station {station} : plus rien n'en est accepté, elle ne reçoit plus rien.")
 
 
+@central.command(help="Après une restauration, avant toute autre chose : aucun numéro déjà donné ne resservira.")
+@DIRECTORY
+@custodian_files
+def restored(directory: Path, files: tuple[str, ...]) -> None:
+    epoch = open_office(directory, files, 2, "centre restauré").raise_epoch()
+    click.echo(f"Époque {epoch}. Ce que le centre a oublié revient avec les caisses et les cartes.")
+
+
 @central.command(name="report", help="Le relevé, en JSON.")
 @DIRECTORY
 def report_command(directory: Path) -> None:

@@ -219,9 +219,24 @@ class Stall:
             if slot.file == file and slot.is_open(self.at, self.at)
         )
 
-    def void(self, held: Held, paid: Paid, *, torn: bool | None = None, slip: bool = True, **odd: Any) -> Payment:
-        """Undo a payment of this stall; ``torn``: the outcome is unknown, and this is it. ``odd`` as in ``pay``."""
+    def void(
+        self,
+        held: Held,
+        paid: Paid,
+        *,
+        torn: bool | None = None,
+        slip: bool = True,
+        instead: int | None = None,
+        **odd: Any,
+    ) -> Payment:
+        """Undo a payment of this stall; ``torn``: the outcome is unknown, and this is it. ``odd`` as in ``pay``.
+
+        Args:
+            instead: cents given back that are not the payment's.
+        """
         word, parts = self.word_for(held), decode_log_record(paid.payment.own_log).debits
+        if instead is not None:
+            parts = (Debit(parts[0].file, Cents(instead)),)
         data = self._slip(held, paid, word, parts) if slip else None
         own = self._own_log(held, LogType.VOID, parts)
         newer = word.padded if word is not None and word is not held.word else None

@@ -15,8 +15,9 @@ from domain.slip import Slip
 from sync.batch import Disposition
 from sync.card_format import decode_log_record, encode_log_record, encode_slip
 from sync.crypto import sign
-from tests.central.kit import FOOD, FULL, Held, Stall, account, figures, new_card, new_stall
+from tests.central.kit import FOOD, Held, Stall, account, figures, new_card, new_stall
 from tests.central.test_grants import JANUARY
+from tests.sync.pocket import FULL
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def events(office: Office, held: Held) -> list[tuple[int, str, str, str, int, in
         WHERE card = ? AND state IN ('proven', 'attested') ORDER BY tmc""",
         held.card,
     )
-    return [tuple(row[name] for name in ("tmc", "kind", "state", "source", "station", "seq")) for row in rows]  # type: ignore[misc]
+    return [tuple(row[name] for name in ("tmc", "kind", "state", "source", "station", "seq")) for row in rows]
 
 
 # --- proven from the card alone --------------------------------------------------------------------------------------
@@ -118,6 +119,17 @@ def test_a_newer_entitlement_and_several_slots_are_found_again(
     office.grant(anne.card, FOOD, Cents(1), *JANUARY)
     other.download(office)
     assert {slot.file: slot.floor for slot in other.entitlements[anne.card].entitlement.slots} == {1: 20, 2: 35}
+
+
+def test_a_payment_that_read_the_whole_log_is_found_again(
+    office: Office, anne: Held, gone: Stall, other: Stall
+) -> None:
+    for amount in (5, 6, 7, 8, 9):
+        other.pay(anne, amount)
+    gone.pay(anne, 700, logs_read=6)
+    other.see(anne)
+    other.send(office)
+    assert events(office, anne)[-1][:4] == (6, "payment", "proven", "card")
 
 
 def test_what_cannot_be_solved_is_not_tried_again(
@@ -274,9 +286,9 @@ def test_a_signed_slip_for_a_payment_that_never_was_gives_nothing_back(
     """The counters leave no room for the payment it speaks of."""
     other.pay(anne, 10)
     other.pay(anne, 10)
-    told = Slip(gone.station, 2, 1, 1, 3, (1, 1), (Debit(SlotFile(2), Cents(1_000)),), gone.at)
+    told = Slip(gone.station, 2, 1, 3, 4, (1, 1), (Debit(SlotFile(2), Cents(1_000)),), gone.at)
     data = encode_slip(told, anne.card, lambda message: sign(gone.device_key, message))
-    anne.chip = replace(anne.chip, places=1, slip_area=data + bytes(96), tmc=3)
+    anne.chip = replace(anne.chip, places=1, slip_area=data + bytes(96), tmc=4)
     other.see(anne)
     other.send(office)
     found = account(office, anne)
@@ -341,13 +353,14 @@ def test_a_terminal_that_gave_a_proven_number_to_another_card_is_stopped(
     assert FULL - anne.chip.values[2] == 700
 
 
+@pytest.mark.parametrize("record_first", [True, False])
 def test_the_cards_proof_read_elsewhere_beats_a_wrong_one_in_the_record(
-    office: Office, anne: Held, gone: Stall, other: Stall
+    office: Office, anne: Held, gone: Stall, other: Stall, *, record_first: bool
 ) -> None:
     gone.pay(anne, 700, TMV=bytes(8))
     other.pay(anne, 50)
-    other.send(office)
-    assert gone.send(office).dispositions == ()
+    for sender in (gone, other) if record_first else (other, gone):
+        sender.send(office)
     assert account(office, anne).spent == 750
 
 
@@ -359,7 +372,7 @@ def test_a_record_that_tells_other_than_the_card_proved_is_put_aside(
     other.pay(anne, 50)
     other.send(office)
     gone.records.clear()
-    gone.pay(replace(anne, chip=before, made=[]), 600)
+    gone.pay(replace(anne, chip=before, word=None, made=[]), 600, TMV=bytes(8))
     assert gone.send(office).dispositions == ((1, Disposition.QUARANTINED),)
     found = account(office, anne)
     assert (found.spent, found.is_conserved) == (750, True)

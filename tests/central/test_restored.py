@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from central.office import Office
 from domain.money import Cents
 from domain.purse import Entitlement
+from panier.commands.central import central
 from tests.central.kit import (
     DECEMBER,
     FOOD,
@@ -126,6 +128,14 @@ def test_lists_and_stations_get_numbers_never_given_before(
     assert after.hot_list.version > held.hot_list.version
     assert after.terminals.version > held.terminals.version
     assert new_stall(restored, "Un autre").station > given
+
+
+def test_the_command_line_raises_the_epoch(office: Office, anne: Held) -> None:
+    done = CliRunner().invoke(central, ["restored", "--dir", str(office.directory)])
+    assert done.exit_code == 0, done.output
+    assert "Époque 2" in done.output
+    newest = office.store.one("SELECT epoch, seq FROM entitlement WHERE card = ? ORDER BY epoch DESC", anne.card)
+    assert newest == {"epoch": 2, "seq": 1}
 
 
 def test_two_entitlements_of_one_number_raise_an_alarm_and_the_smaller_counts(

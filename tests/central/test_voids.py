@@ -134,8 +134,16 @@ def test_a_payment_is_voided_once(office: Office, anne: Held, market: tuple[Stal
 
 @pytest.mark.parametrize(
     "lie",
-    [{"PAYMENT_SEQ": 2}, {"PAYMENT_TMC": 2}, {"PAYMENT_SEQ": 9}, {"DEBITS": [[2, 999]]}],
-    ids=["another payment", "another transaction", "no payment", "other amounts"],
+    [
+        {"PAYMENT_SEQ": 2},
+        {"PAYMENT_TMC": 2},
+        {"PAYMENT_SEQ": 9},
+        {"PAYMENT_SEQ": 9, "PAYMENT_TMC": 7},
+        {"DEBITS": [[2, 999]]},
+        {"instead": 1_200},
+        {"instead": 900},
+    ],
+    ids=["another payment", "another transaction", "no payment", "one to come", "other debits", "more", "less"],
 )
 @pytest.mark.parametrize("slip", [True, False], ids=["with slip", "without"])
 def test_a_void_that_names_no_payment_of_its_own_gives_nothing_back(
@@ -197,7 +205,8 @@ def test_a_payment_in_doubt_that_its_own_terminal_voids_happened(
 ) -> None:
     stall, other = market
     torn = stall.tear(anne, 600, committed=True)
-    other.pay(anne, 100)
+    other.pay(anne, 70)  # two, so that the card alone cannot tell of the torn one
+    other.pay(anne, 30)
     assert stall.recover(anne)
     from tests.central.kit import Paid
 
@@ -222,6 +231,24 @@ def test_a_void_counts_in_the_window_of_its_payment_not_in_the_next(
     stall.send(office)
     found = account(office, anne)
     assert (found.spent, found.lapsed, found.open, found.is_conserved) == (2_000, 2_000, 4_000, True)
+    stall.download(office)
+    assert stall.may_pay(anne) == 4_000
+
+
+def test_a_void_made_in_the_next_month_still_belongs_to_the_payments(
+    office: Office, stall: Stall, anne: Held, clock: WoundClock
+) -> None:
+    stall.download(office)
+    stall.pay(anne, 3_000)
+    stall.send(office)
+    clock.at = stall.at = in_days(60)
+    office.grant(anne.card, FOOD, Cents(4_000), *FEBRUARY)
+    stall.download(office)
+    stall.void(anne, stall.paid[0])
+    assert anne.chip.slips == {}
+    stall.send(office)
+    found = account(office, anne)
+    assert (found.spent, found.lapsed, found.open, found.is_conserved) == (0, 4_000, 4_000, True)
     stall.download(office)
     assert stall.may_pay(anne) == 4_000
 

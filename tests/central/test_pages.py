@@ -1,0 +1,48 @@
+"""The page says in French what is missing, from whom, and what a person must look at."""
+
+from __future__ import annotations
+
+import re
+
+from central.office import Office
+from central.pages import report_page
+from central.report import report
+from tests.central.kit import MORNING, Held, Stall, new_stall
+
+
+def words(office: Office) -> str:
+    """The page without its markup, on one line."""
+    page = report_page(report(office), MORNING, "Europe/Paris")
+    text = re.sub(r"<[^>]+>", " ", page[page.index("<body") :])
+    return re.sub(r"\s+", " ", text.replace("&#39;", "'").replace("\u202f", " "))
+
+
+def test_what_is_missing_is_named_with_its_sum_and_its_terminal(office: Office, anne: Held, stall: Stall) -> None:
+    gone = new_stall(office, "Étal du Pont")
+    for amount in (300, 200, 100):
+        gone.pay(anne, amount)
+    stall.pay(anne, 50)
+    stall.send(office)
+    page = words(office)
+    assert f"{anne.card.hex()} 1 à 3 6,00 € station {gone.station}, n° 3" in page
+    assert "manque : n° 1 à 3" in page
+
+
+def test_voids_attested_sums_false_proofs_and_alarms_are_told(office: Office, anne: Held, stall: Stall) -> None:
+    gone = new_stall(office, "Étal du Pont")
+    stall.download(office)
+    stall.pay(anne, 1_000)
+    stall.void(anne, stall.paid[0])
+    stall.void(anne, stall.paid[0])
+    gone.pay(anne, 20)
+    gone.pay(anne, 30)
+    stall.pay(anne, 5, logs_read=4)
+    stall.pay(anne, 40, TMV=bytes(8))
+    stall.send(office)
+    page = words(office)
+    assert "annulations déduites (10,00 €) ; dont 0,20 € attestés" in page
+    assert "attesté : 0,20 € ; annulé : 10,00 €" in page
+    assert "Preuves fausses : 0,40 €" in page
+    assert page.count("deuxième annulation du même paiement") == 2
+    assert "la preuve n'est pas celle de la carte" in page
+    assert "Les comptes tombent juste" in page

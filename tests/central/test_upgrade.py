@@ -1,0 +1,81 @@
+"""Everything concluded from records can be concluded again, also from a database of the first format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from central.office import Office
+from central.upgrade import conclude_again
+from tests.central.kit import Held, Stall, WoundClock, figures, new_card, new_stall
+
+OF_THE_FIRST_FORMAT = (
+    """CREATE TABLE event (card BLOB NOT NULL, tmc INTEGER NOT NULL, terminal BLOB NOT NULL, epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL, state TEXT NOT NULL, amount INTEGER NOT NULL, expected_tmv BLOB NOT NULL,
+        at INTEGER NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
+    """CREATE TABLE movement (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, card BLOB NOT NULL,
+        tmc INTEGER NOT NULL, file INTEGER NOT NULL, amount INTEGER NOT NULL, value_after INTEGER NOT NULL,
+        start_at INTEGER)""",
+    """CREATE TABLE sighting (card BLOB NOT NULL, tmc INTEGER NOT NULL, tmv BLOB NOT NULL, terminal BLOB NOT NULL,
+        epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (card, tmc, tmv, terminal, epoch, seq))""",
+    """CREATE TABLE counter (card BLOB NOT NULL, tmc INTEGER NOT NULL, file INTEGER NOT NULL, value INTEGER NOT NULL,
+        terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (terminal, epoch, seq, file))""",
+)
+
+
+@pytest.fixture
+def story(office: Office, anne: Held, stall: Stall) -> dict[str, Any]:
+    """A morning with a void, a slip, a torn payment, a terminal that burns, a lie; the figures at its end."""
+    bruno = new_card(office, 2)
+    other, gone = new_stall(office, "Le Fournil"), new_stall(office, "Étal du Pont")
+    for one in (stall, other, gone):
+        one.download(office)
+    stall.pay(anne, 1_000)
+    stall.void(anne, stall.paid[0])
+    gone.pay(anne, 3_500)
+    other.tear(anne, 30, committed=True)
+    stall.recover(anne)
+    stall.see(anne)
+    gone.pay(bruno, 20)
+    gone.pay(bruno, 30)
+    other.pay(bruno, 40, TMV=bytes(8))
+    other.refuse(bruno)
+    for one in (other, stall):
+        one.send(office)
+    return figures(office)
+
+
+def test_the_ledger_concluded_again_from_the_records_is_the_same(office: Office, story: dict[str, Any]) -> None:
+    with office.store.writing():
+        conclude_again(office.store, office.keys, office.rules.programme)
+    assert figures(office) == story
+    assert story["spent"] > 0
+    assert story["voided"] > 0
+
+
+def test_a_database_of_the_first_format_is_brought_up_when_it_is_opened(
+    office: Office, story: dict[str, Any], clock: WoundClock
+) -> None:
+    store = office.store
+    with store.writing():
+        store.change("DROP VIEW entitlement_known")
+        for table in ("void_made", "given_back", "log_seen", "slip_seen", "puzzle_tried", "alarm", "entitlement_found"):
+            store.change(f"DROP TABLE {table}")
+        for table in ("event", "movement", "sighting", "counter"):
+            store.change(f"DROP TABLE {table}")
+        for statement in OF_THE_FIRST_FORMAT:
+            store.change(statement)
+        for table, column in (
+            ("terminal", "revoked_at"),
+            ("entitlement", "mark"),
+            *(("slot_window", name) for name in ("voids_signed", "limit_signed", "bound", "bound_mark", "cap")),
+        ):
+            store.change(f"ALTER TABLE {table} DROP COLUMN {column}")
+        store.change("UPDATE meta SET value = 1 WHERE name = 'format'")
+    office.close()
+    again = Office(office.directory, clock)
+    assert figures(again) == story
+    assert again.store.is_of_this_format()
+    again.close()
