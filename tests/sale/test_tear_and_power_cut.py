@@ -147,6 +147,15 @@ def apdus_and_operations() -> tuple[int, int]:
     assert isinstance(disk, FaultyDisk)
     before = disk.operations
     seller.sell(("vegetables", 300))
+    apdus = apdus_of_a_tap(seller, card)
+    operations = disk.operations - before
+    seller.journal.close()
+    disk.close()
+    return apdus, operations
+
+
+def apdus_of_a_tap(seller: Seller, card: HeldCard) -> int:
+    """How many APDUs the card is asked in one tap, counted in the field."""
     counted: list[Exchange] = []
     present = InProcessField.present
 
@@ -158,10 +167,7 @@ def apdus_and_operations() -> tuple[int, int]:
         seller.tap(card)
     finally:
         InProcessField.present = present  # type: ignore[method-assign]
-    operations = disk.operations - before
-    seller.journal.close()
-    disk.close()
-    return len(counted), operations
+    return len(counted)
 
 
 def tears(first: int = 0) -> Iterator[Tear | None]:

@@ -15,7 +15,6 @@ import pytest
 
 from bench.market import AID, HeldCard, Seller
 from domain.card_log import LogType
-from emulator.inprocess import InProcessField
 from emulator.memory import CyclicFile, DataFile
 from emulator.tear import Phase, Tear, tear_at
 from sync.card_format import decode_log_record
@@ -24,7 +23,7 @@ from terminal import events as say
 from terminal import recovery, tap
 from terminal.ports import CardHead, Doubt
 from tests.journal.faulty_vfs import FaultyDisk, Survivors
-from tests.sale.test_tear_and_power_cut import FATES, NEVER, fresh
+from tests.sale.test_tear_and_power_cut import FATES, NEVER, apdus_of_a_tap, fresh
 
 PRICE = 300
 
@@ -119,21 +118,11 @@ def apdus_and_operations() -> tuple[int, int]:
     assert isinstance(disk, FaultyDisk)
     before = disk.operations
     seller.void()
-    counted: list[object] = []
-    present = InProcessField.present
-
-    def counting(field: InProcessField, *arguments: object, **_named: object) -> bytes:
-        return present(field, arguments[0], (), counted.append)  # type: ignore[arg-type]
-
-    InProcessField.present = counting  # type: ignore[method-assign,assignment]
-    try:
-        seller.tap(card)
-    finally:
-        InProcessField.present = present  # type: ignore[method-assign]
+    apdus = apdus_of_a_tap(seller, card)
     operations = disk.operations - before
     seller.journal.close()
     disk.close()
-    return len(counted), operations
+    return apdus, operations
 
 
 def mishaps(first: int = 0) -> Iterator[Mishap]:
