@@ -36,7 +36,7 @@ from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, issue
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.links import Link
 from terminal.nfc.tmi import little
-from terminal.ports import CardRef, Deadline, CardPlan, Instant, Presence, WallSource
+from terminal.ports import CardPlan, CardRef, Deadline, Instant, Presence, WallSource
 
 READER = "lecteur"
 UID = Uid(bytes.fromhex("04A1B2C3D4E5F6"))

@@ -15,7 +15,7 @@ from sync.issuing import TMAC_KEY, IssueOrder
 from terminal.errors import CardFault, CardGone, CardMisbehaves, OutcomeUnknown
 from terminal.nfc.apdu import ISO_DEP, NATIVE, Profile
 from terminal.nfc.desfire_purse import DesfirePurse
-from terminal.ports import CardHead, CommitProof, CardPlan
+from terminal.ports import CardHead, CardPlan, CommitProof
 
 if TYPE_CHECKING:
     from tests.card.host.conftest import Stall
