@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from central.history import History, history_of, runs_missing
 from central.presence import Gap, gaps_of
 from central.store import Row, Store
-from central.transactions import Place
+from central.transactions import Place, place_of
 from central.voids import GivenBack, all_given_back
 from domain.identity import CardId
 
@@ -33,6 +33,8 @@ class CardAccount:
         newest_tmc: newest transaction of the card that any record tells of.
         missing_tmcs: transactions before it without a record, as first and last number of each gap.
         gaps: what is missing, with its sum and where it went.
+        is_hot: reported lost.
+        is_suspended: a record brought a false proof of it, and nobody has released it since.
     """
 
     card: CardId
@@ -51,6 +53,7 @@ class CardAccount:
     missing_tmcs: tuple[tuple[int, int], ...]
     gaps: tuple[Gap, ...]
     is_hot: bool
+    is_suspended: bool
 
     @property
     def is_conserved(self) -> bool:
@@ -91,10 +94,14 @@ def account(store: Store, card: Row, now_s: int) -> CardAccount:
     left_open, lapsed, excess, recovered = _windows(store, card_id, told, back, now_s)
     of_known = sum(part.amount for part in back if part.is_payment_known)
     hidden = {file: found.hidden for file, found in told.items()}
+    inside = {file: found.inside for file, found in told.items()}
+    in_doubt = {place_of(doubt) for doubt in doubts}
     for part in back:
         if not part.is_payment_known:
             hidden[part.file] -= part.amount
-    doubted = {file: min(found.inside, hidden[file]) for file, found in told.items()}
+            if Place(part.place.terminal, part.place.epoch, part.payment_seq) in in_doubt:
+                inside[part.file] = max(inside[part.file] - part.amount, 0)
+    doubted = {file: min(inside[file], hidden[file]) for file in told}
     known = {*history.events, *(event["tmc"] for event in events if event["state"] == "doubt")}
 
     def payments(state: str) -> int:
@@ -121,6 +128,7 @@ def account(store: Store, card: Row, now_s: int) -> CardAccount:
         missing_tmcs=runs_missing(known, history.newest),
         gaps=gaps_of(store, card_id, history, doubts),
         is_hot=card["hot_since"] is not None,
+        is_suspended=store.one("SELECT 1 FROM suspension WHERE card = ? AND released_at IS NULL", card_id) is not None,
     )
 
 

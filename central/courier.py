@@ -18,7 +18,7 @@ from central import voids
 from central.history import History, history_of
 from central.keys import CentralKeys
 from central.rebuild import Puzzle, Slips, Written, solve
-from central.store import Store
+from central.store import Row, Store
 from central.transactions import (
     CARD,
     PAYMENT,
@@ -27,8 +27,9 @@ from central.transactions import (
     Made,
     Place,
     Undone,
+    beside,
     chip_of,
-    counts_at_all,
+    excess_of,
     forget,
     own_parts,
     own_word,
@@ -56,7 +57,6 @@ from sync.errors import FormatError
 from sync.issuing import first_log_record
 from sync.tmac import MOST_LOGS, TransactionInput, parse
 
-ROLLED_BACK: Final = "sa mémoire est revenue en arrière : une carte prouve une opération qu'elle a oubliée"
 _CLAIMS: Final = 3
 _GAPS_TRIED: Final = 12
 
@@ -73,9 +73,8 @@ def settle(store: Store, keys: CentralKeys, programme: str, card: CardId) -> Non
     if not chip.has_proof:
         _end_doubts_by_log(store, card)
     desk.attest_slips(history_of(store, card, with_attested=False))
-    desk.attest_gaps(history_of(store, card, with_attested=False))
+    desk.attest_gaps(history_of(store, card, with_attested=False, with_told_counters=False))
     voids.settle(store, card)
-    _freeze_rolled_back(store, card)
 
 
 def _end_doubts_by_log(store: Store, card: CardId) -> None:
@@ -123,9 +122,7 @@ class Desk:
                 if self._is_told_by_record(claim):
                     continue
                 tmi = self._solve_once(self._puzzle(history, tmc, claim, tmv))
-                if tmi is not None and self._has_event(claim.place):
-                    _freeze(self.store, claim.place)
-                elif tmi is not None:
+                if tmi is not None:
                     self._keep_proven(claim, tmc, tmv, parse(tmi))
                     return True
         return False
@@ -145,25 +142,38 @@ class Desk:
     def _is_told_by_record(self, claim: Claim) -> bool:
         """Whether its terminal's own record tells of this very transaction."""
         row = self.store.one(
-            "SELECT card, tmc FROM event WHERE terminal = ? AND epoch = ? AND seq = ?",
+            "SELECT card, tmc, own_log FROM event WHERE terminal = ? AND epoch = ? AND seq = ?",
             claim.place.terminal,
             claim.place.epoch,
             claim.place.seq,
         )
-        return row is not None and (bytes(row["card"]), row["tmc"]) == (self.chip.card, claim.told.tmc)
+        if row is None:
+            return False
+        return (bytes(row["card"]), row["tmc"], bytes(row["own_log"])) == (self.chip.card, claim.told.tmc, claim.log)
+
+    def _home(self, claim: Claim) -> Place:
+        """The journal number it names, unless that station's journal holds something else there.
+
+        The card proves the transaction, never the station: the log record is written by whoever holds the card's key.
+        """
+        if self._has_event(claim.place) or self._has_record(claim.place):
+            return beside(self.chip.card, claim.told.tmc)
+        return claim.place
 
     def _keep_proven(self, claim: Claim, tmc: int, tmv: bytes, facts: TransactionInput) -> None:
+        word, at = self._word(facts.entitlement_in_force), claim.told.minutes_at
         made = Made(
-            claim.place,
+            self._home(claim),
             tmc,
             VOID if facts.is_void else PAYMENT,
             "proven",
             CARD,
             tmv,
             claim.log,
-            self._word(facts.entitlement_in_force),
+            word,
             self._undone(claim) if facts.is_void else None,
-            int(claim.told.minutes_at.timestamp()),
+            int(at.timestamp()),
+            {} if word is None else excess_of(self.store, self.chip, word, facts, tmc, at, at),
         )
         put_event(self.store, self.chip, made, facts)
         put_readings(self.store, self.chip, made, facts)
@@ -220,11 +230,17 @@ class Desk:
         if tmc == 1:
             yield bytes(READER_ID_SIZE_B)
         elif tmc - 1 in history.events:
-            row = history.events[tmc - 1]
-            yield encode_reader_id(self._station(place_of(row)), row["seq"])
+            yield self._reader_id(history.events[tmc - 1])
         else:
             for claim in self._claims(tmc - 1):
                 yield encode_reader_id(claim.told.station, claim.told.seq)
+
+    def _reader_id(self, event: Row) -> bytes:
+        """What a transaction told the card of who makes it: the same as its log record."""
+        if event["own_log"]:
+            told = decode_log_record(bytes(event["own_log"]))
+            return encode_reader_id(told.station, told.seq)
+        return encode_reader_id(self._station(place_of(event)), event["seq"])
 
     def _stories(self, history: History, tmc: int) -> Iterator[tuple[bytes, ...]]:
         """The card's log before a transaction, newest first, as far as it is known."""
@@ -354,7 +370,7 @@ class Desk:
         for row in rows:
             slip = read_slip(bytes(row["slip"]))
             place = self._place(int(slip.station), slip.seq)
-            if place is None or not counts_at_all(self.store, slip.station, slip.seq) or slip.tmc in taken:
+            if place is None or slip.tmc in taken:
                 continue
             if self._fits(history, slip) and self._attest_slip(slip, place):
                 taken.add(slip.tmc)
@@ -406,12 +422,11 @@ class Desk:
         tmc, is_void = claim.told.tmc, claim.told.type == LogType.VOID
         if self.store.one("SELECT 1 FROM event WHERE card = ? AND tmc = ? AND state = 'attested'", self.chip.card, tmc):
             return
-        if self._has_event(claim.place):
-            self._attest_doubt(claim.place, tmc, claim.log)
+        if self._attest_doubt(claim.place, tmc, claim.log):
             return
         in_force = self._entitlements_named(claim.told.entitlement_number)
         made = Made(
-            claim.place,
+            self._home(claim),
             tmc,
             VOID if is_void else PAYMENT,
             "attested",
@@ -521,27 +536,3 @@ def _counters_agree(history: History, first: int, last: int, run: list[Claim]) -
         elif before - after != taken.get(file, 0):
             return False
     return True
-
-
-def _freeze(store: Store, place: Place) -> None:
-    store.change(
-        "UPDATE terminal SET frozen = ? WHERE terminal = ? AND epoch = ? AND frozen IS NULL",
-        ROLLED_BACK,
-        place.terminal,
-        place.epoch,
-    )
-
-
-def _freeze_rolled_back(store: Store, card: CardId) -> None:
-    """A terminal whose journal has something else where a card proves a transaction of it: its medium went back."""
-    store.change(
-        """UPDATE terminal SET frozen = ? WHERE frozen IS NULL AND EXISTS (SELECT 1 FROM event
-        WHERE event.card = ? AND event.source = 'card' AND event.state = 'proven'
-        AND event.terminal = terminal.terminal AND event.epoch = terminal.epoch
-        AND (EXISTS (SELECT 1 FROM record WHERE record.terminal = event.terminal AND record.epoch = event.epoch
-                AND record.seq = event.seq AND record.type NOT IN (1, 2, 6))
-            OR EXISTS (SELECT 1 FROM alarm WHERE alarm.terminal = event.terminal AND alarm.epoch = event.epoch
-                AND alarm.claimed_seq = event.seq AND alarm.seq <= event.seq)))""",
-        ROLLED_BACK,
-        card,
-    )

@@ -62,8 +62,16 @@ class History:
         return runs_missing(set(self.events), self.newest)
 
 
-def history_of(store: Store, card_id: CardId, *, with_attested: bool = True) -> History:
-    """Everything known of one card of the programme; of what is only attested if wanted."""
+def history_of(
+    store: Store, card_id: CardId, *, with_attested: bool = True, with_told_counters: bool = True
+) -> History:
+    """Everything known of one card of the programme.
+
+    Args:
+        with_attested: also the transactions that are only attested.
+        with_told_counters: also counters a tap read that debited nothing: a terminal's word, good for figures and
+            for guesses that a proof confirms, never to attest anything.
+    """
     weaker = "attested" if with_attested else "proven"
     rows = store.all(
         "SELECT * FROM event WHERE card = ? AND state IN ('proven', ?) ORDER BY state, seq", card_id, weaker
@@ -72,17 +80,20 @@ def history_of(store: Store, card_id: CardId, *, with_attested: bool = True) -> 
     debits: dict[int, dict[int, int]] = {}
     points: dict[tuple[int, int], int] = {}
     here = {(bytes(row["terminal"]), row["epoch"], row["seq"]) for row in events.values()}
+    counters = store.all(
+        """SELECT counter.file, counter.tmc, value, event.state AS state FROM counter
+        LEFT JOIN event USING (terminal, epoch, seq) WHERE counter.card = ? AND counter.tmc > 0
+        AND (event.state = 'proven' OR (event.state IS NULL AND ?))""",
+        card_id,
+        int(with_told_counters),
+    )
+    points.update({(row["file"], row["tmc"]): row["value"] for row in counters if row["state"] is None})
     for row in store.all("SELECT * FROM movement WHERE card = ?", card_id):
         if (bytes(row["terminal"]), row["epoch"], row["seq"]) in here:
             debits.setdefault(row["tmc"], {})[row["file"]] = row["amount"]
             if row["value_after"] is not None:
                 points[row["file"], row["tmc"]] = row["value_after"]
-    counters = store.all(
-        """SELECT counter.file, counter.tmc, value FROM counter LEFT JOIN event USING (terminal, epoch, seq)
-        WHERE counter.card = ? AND (event.state = 'proven' OR event.state IS NULL) ORDER BY event.state IS NULL DESC""",
-        card_id,
-    )
-    points.update({(row["file"], row["tmc"]): row["value"] for row in counters if row["tmc"] > 0})
+    points.update({(row["file"], row["tmc"]): row["value"] for row in counters if row["state"] is not None})
     seen = store.number("SELECT max(tmc) FROM sighting WHERE card = ?", card_id)
     read = store.number("SELECT max(tmc) FROM counter WHERE card = ?", card_id)
     newest = max(seen, read, max(events, default=0))

@@ -13,6 +13,7 @@ from typing import Final
 from central import ledger
 from central.keys import CentralKeys
 from central.store import Row, Store
+from central.transactions import Place, step_aside
 from sync.batch import Batch, Disposition
 from sync.cbor import decode_map
 from sync.cose import open1, verify1
@@ -23,6 +24,9 @@ from sync.record import MOST_RECORD_B, Envelope, Field, open_record, record_hash
 RECORDS: Final = "panier/record/"
 CLAIM_PERIOD: Final = timedelta(days=71)
 """Lease and 40 days: how long late reports are waited for."""
+BEFORE_TIME: Final = "earlier than the record before it"
+SLACK: Final = timedelta(minutes=10)
+"""A record's time may have been taken before the record in front of it was written."""
 FORKED: Final = "two different records have the same number"
 
 
@@ -105,7 +109,10 @@ def _take(
         return Disposition.FORKED
     if _is_after_its_certificate(terminal, envelope, at):
         verdict = ledger.quarantined("the terminal's certificate has expired")
+    elif envelope.t_lo < terminal["t_lo"] - SLACK.total_seconds():
+        verdict = ledger.quarantined(BEFORE_TIME)
     else:
+        _keep_time(store, terminal, min(envelope.t_lo, int(at.timestamp())))
         verdict = ledger.post(store, keys, programme, terminal["station"], envelope)
     _append(store, terminal, seq, data, at, envelope.type, verdict.disposition, verdict.why)
     return verdict.disposition
@@ -115,6 +122,16 @@ def _is_after_its_certificate(terminal: Row, envelope: Envelope, at: datetime) -
     """Made after the certificate ended, or sent so late that its word on when it was made counts no more."""
     ended = terminal["valid_until"]
     return bool(envelope.t_lo > ended or at.timestamp() > ended + CLAIM_PERIOD.total_seconds())
+
+
+def _keep_time(store: Store, terminal: Row, t_lo: int) -> None:
+    """The earliest it can be only grows along a chain; a clock that ran ahead of this centre's holds nobody up."""
+    store.change(
+        "UPDATE terminal SET t_lo = max(t_lo, ?) WHERE terminal = ? AND epoch = ?",
+        t_lo,
+        terminal["terminal"],
+        terminal["epoch"],
+    )
 
 
 def _verified(terminal: Row, seq: int, data: bytes) -> Envelope:
@@ -168,6 +185,7 @@ def _append(
     store: Store, terminal: Row, seq: int, data: bytes, at: datetime, kind: int, disposition: Disposition, why: str
 ) -> None:
     hash_ = record_hash(data)
+    step_aside(store, Place(bytes(terminal["terminal"]), terminal["epoch"], seq))
     store.put(
         "record",
         terminal=terminal["terminal"],

@@ -21,8 +21,9 @@ from central.transactions import (
     Made,
     Place,
     Undone,
+    beside,
     chip_of,
-    counting_slips,
+    excess_of,
     forget,
     is_signed,
     own_parts,
@@ -32,12 +33,11 @@ from central.transactions import (
     put_readings,
     put_slips,
     rule_out_others,
+    step_aside,
 )
 from domain.card_log import LogType
 from domain.identity import CardId
-from domain.money import ZERO
 from domain.purse import Entitlement
-from domain.slip import accepted_slips, given_back
 from sync.batch import Disposition
 from sync.card_format import LOG_RECORD_SIZE_B, SLIP_SIZE_B, decode_log_record, decode_reader_id, read_slip
 from sync.cbor import Map, take_bytes, take_int, take_list
@@ -78,6 +78,7 @@ _BODIES = {
 
 def post(store: Store, keys: CentralKeys, programme: str, station: int, envelope: Envelope) -> Verdict:
     """Take in one record of a chain, its place and signature already verified; inside a transaction of the store."""
+    step_aside(store, _place(envelope))
     if envelope.type not in _BODIES:
         return quarantined("unknown record type")
     try:
@@ -116,6 +117,8 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
     _check_claims(facts, envelope, station, tmc)
     undone = _undone(store, chip, facts, envelope, station, tmc) if facts.is_void else None
     expected = transaction_mac_value(chip.tmac_key, tmc, chip.uid, tmi)
+    entitlement = _entitlement_in_force(keys, chip, facts)
+    clocks = datetime.fromtimestamp(envelope.t_lo, UTC), datetime.fromtimestamp(envelope.t_late, UTC)
     made = Made(
         place=_place(envelope),
         tmc=tmc,
@@ -124,14 +127,14 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         source=RECORD,
         expected_tmv=expected,
         own_log=facts.own_log,
-        entitlement=_entitlement_in_force(keys, chip, facts),
+        entitlement=entitlement,
         undone=undone,
         at=envelope.wall,
+        excess={} if entitlement is None else excess_of(store, chip, entitlement, facts, tmc, *clocks),
     )
-    if made.state != "proven" and _is_proven_by_card(store, made.place):
-        return quarantined("the card proves another transaction of this number")
     _take_words(store, keys, chip, facts, made.place)
-    forget(store, made.place)
+    if made.state == "proven":
+        forget(store, beside(chip.card, tmc))
     put_event(store, chip, made, facts)
     if made.state == "false":
         return quarantined("the proof is not the card's" if chip.has_proof else "a number of this card comes twice")
@@ -144,8 +147,7 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
     if undone is not None:
         why = voids.fault(store, made.place, chip.card, tmc, undone, is_record=True)
         return quarantined(why) if why else POSTED
-    assert made.entitlement is not None, "a payment without one was refused"
-    excess = _excess(store, chip, made.entitlement, facts, envelope, tmc)
+    excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 
 
@@ -170,22 +172,6 @@ def _take_words(store: Store, keys: CentralKeys, chip: Chip, facts: TransactionI
             continue
         data = content[: 97 + 17 * len(word.slots)]
         grants.found_on_card(store, word, data, place.terminal, place.epoch, place.seq)
-
-
-def _excess(
-    store: Store, chip: Chip, entitlement: Entitlement, facts: TransactionInput, envelope: Envelope, tmc: int
-) -> int:
-    """Cents debited above the limits in force and the slips that counted: only with keys taken out of a terminal."""
-    t_lo, t_late = (datetime.fromtimestamp(at, UTC) for at in (envelope.t_lo, envelope.t_late))
-    slips = counting_slips(store, chip.card, facts.slips_read)
-    back = given_back(accepted_slips(slips, entitlement, tmc - 1, t_lo, t_late))
-    limits = {slot.file: slot for slot in entitlement.slots}
-    excess = 0
-    for debit in facts.debits:
-        slot, before = limits.get(debit.file), facts.value_before(debit.file)
-        allowed = ZERO if slot is None else slot.available(before, back.get(debit.file, ZERO))
-        excess += max(int(debit.amount) - int(allowed), 0)
-    return excess
 
 
 def _state(store: Store, chip: Chip, tmc: int, envelope: Envelope, expected: bytes) -> str:
@@ -217,16 +203,6 @@ def _state_without_proof(store: Store, card: CardId, tmc: int, envelope: Envelop
     if take_int(envelope.body, Pay.TMC) != tmc or envelope.body.get(Pay.PROOF) != 0:
         raise Malformed("a proof from a card that gives none")
     return "false" if is_taken else "proven"
-
-
-def _is_proven_by_card(store: Store, place: Place) -> bool:
-    row = store.one(
-        "SELECT 1 FROM event WHERE terminal = ? AND epoch = ? AND seq = ? AND source = 'card' AND state = 'proven'",
-        place.terminal,
-        place.epoch,
-        place.seq,
-    )
-    return row is not None
 
 
 def _check_claims(facts: TransactionInput, envelope: Envelope, station: int, tmc: int) -> None:

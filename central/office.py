@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -181,6 +181,35 @@ class Office:
             self.store.change("UPDATE card SET hot_since = ? WHERE card = ?", int(at.timestamp()), card)
             self.sign_hot_list(at)
 
+    def release(self, card: CardId) -> None:
+        """Let a card that was suspended for a false proof pay again. ValueError: it is not suspended."""
+        at = self._clock()
+        with self.store.writing():
+            self._check_known(card)
+            if not self.store.change(
+                "UPDATE suspension SET released_at = ? WHERE card = ? AND released_at IS NULL",
+                int(at.timestamp()),
+                card,
+            ):
+                raise ValueError("cette carte n'est pas suspendue")
+            self.sign_hot_list(at)
+
+    def _suspend(self, touched: Iterable[CardId], at: datetime) -> bool:
+        """Suspend each card that a record brings a false proof of, at the first one; whether any was."""
+        is_new = False
+        for card in touched:
+            for row in self.store.all(
+                """SELECT terminal, epoch, seq FROM event WHERE card = ? AND state = 'false' AND has_proof = 1
+                AND NOT EXISTS (SELECT 1 FROM suspension WHERE suspension.card = event.card
+                    AND suspension.terminal = event.terminal AND suspension.epoch = event.epoch
+                    AND suspension.seq = event.seq)""",
+                card,
+            ):
+                if not self.store.one("SELECT 1 FROM suspension WHERE card = ? AND released_at IS NULL", card):
+                    is_new = True
+                self.store.put("suspension", card=card, at=int(at.timestamp()), **row)
+        return is_new
+
     def _check_known(self, card: CardId) -> None:
         if self.store.one("SELECT 1 FROM card WHERE card = ?", card) is None:
             raise ValueError("aucune carte de ce numéro")
@@ -193,8 +222,11 @@ class Office:
         self._keep(Kind.RULE_SET, rules.version, at, signed)
 
     def sign_hot_list(self, at: datetime) -> None:
-        """Sign the whole hot list anew. Inside a transaction."""
-        rows = self.store.all("SELECT card FROM card WHERE hot_since IS NOT NULL")
+        """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""
+        rows = self.store.all(
+            """SELECT card FROM card WHERE hot_since IS NOT NULL
+            UNION SELECT card FROM suspension WHERE released_at IS NULL"""
+        )
         version = self.store.next_number("hot list")
         hot_list = HotList(version, at.replace(microsecond=0), frozenset(CardId(bytes(row["card"])) for row in rows))
         self._keep(Kind.HOT_LIST, version, at, encode_hot_list(hot_list, LISTS_ID, self.keys.signer("lists")))
@@ -206,9 +238,13 @@ class Office:
         version = self.store.next_number("terminals")
         stations = {
             Station(row["station"]): SlipKey(
-                public_key(bytes(row["device_key"])), None if row["revoked_at"] is None else row["head_seq"]
+                public_key(bytes(row["device_key"])), None if row["revoked_at"] is None else row["last_void"]
             )
-            for row in self.store.all("SELECT station, device_key, head_seq, revoked_at FROM terminal")
+            for row in self.store.all(
+                """SELECT station, device_key, revoked_at, (SELECT coalesce(max(event.seq), 0) FROM event
+                    WHERE event.terminal = terminal.terminal AND event.epoch = terminal.epoch AND kind = 'void'
+                    AND state = 'proven' AND source = 'record') AS last_void FROM terminal"""
+            )
         }
         signed = encode_terminals(TerminalsList(version, stations), LISTS_ID, self.keys.signer("lists"))
         self._keep(Kind.TERMINALS, version, at, signed)
@@ -255,7 +291,9 @@ class Office:
             if code["device_key"] is None:
                 self._take_in(code["merchant"], device_key, request.software, sha256(request.secret), at)
             row = self.store.one("SELECT * FROM terminal WHERE device_key = ? ORDER BY epoch DESC LIMIT 1", device_key)
-        assert row is not None
+            assert row is not None
+            if row["revoked_at"] is not None:
+                raise Malformed("the code of a terminal that was revoked")
         terminal = TerminalId(bytes(row["terminal"]))
         bundle = self._bundle(terminal, device_key, row["merchant"], Versions())
         root = self.keys.public_key("root")
@@ -303,7 +341,7 @@ class Office:
     def revoke(self, station: int) -> None:
         """A terminal was stolen or lost: nothing more is taken into its chain, and it gets nothing any more.
 
-        Its slips count up to the last record that arrived.
+        Here its slips count that were seen before; at the stalls those up to its last void that is proven here.
         """
         at = self._clock()
         with self.store.writing():
@@ -348,6 +386,8 @@ class Office:
             touched = sorted(self._touched(batch))
             for card in touched:
                 courier.settle(self.store, self.keys, rules.programme, card)
+            if self._suspend(touched, at):
+                self.sign_hot_list(at)
             grants.renew(self.store, self.keys, touched, rules, at)
             is_frozen = self._is_frozen(head.terminal, head.epoch)
         answer = Answer(

@@ -18,13 +18,13 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 _REASONS: Final = {
     "the proof is not the card's": "la preuve n'est pas celle de la carte",
     "a number of this card comes twice": "deux opérations de cette carte portent le même numéro",
-    "the card proves another transaction": "la carte prouve une autre opération sous ce numéro",
     "a card this centre does not know": "carte inconnue du centre",
     "contradicts itself": "l'enregistrement contredit ce que la carte a vu",
     "cannot be posted": "l'enregistrement ne se lit pas",
     "unknown version": "écrit par une version plus récente : mettez le centre à jour",
     "unknown record type": "écrit par une version plus récente : mettez le centre à jour",
     "the terminal's certificate has expired": "le certificat de la caisse avait expiré",
+    "earlier than the record before it": "une heure plus ancienne que celle de l'enregistrement d'avant",
     **VOIDS_IN_FRENCH,
 }
 _MONTHS: Final = (
@@ -60,6 +60,7 @@ def report_page(report: Report, at: datetime, timezone: str) -> str:
 def _remarks(card: CardAccount) -> str:
     """What there is to say of a card beside its sums."""
     said = ["en opposition"] if card.is_hot else []
+    said += ["suspendue : preuve fausse"] if card.is_suspended else []
     said += [f"manque : n° {first}" + (f" à {last}" if last > first else "") for first, last in card.missing_tmcs]
     sums = (("en vérification", card.doubted), ("attesté", card.attested), ("annulé", card.voided))
     said += [f"{word} : {in_euros(Cents(cents))}" for word, cents in sums if cents]

@@ -12,6 +12,7 @@ from typing import Final
 
 from central.history import History
 from central.store import Row, Store
+from central.transactions import NO_EPOCH
 from central.voids import NOT_TOLD
 from domain.identity import CardId
 from sync.card_format import decode_log_record
@@ -19,7 +20,15 @@ from sync.card_format import decode_log_record
 OTHER_TERMINAL: Final = "la carte nomme une autre opération avant celle-ci"
 FUTURE: Final = "une carte nomme un numéro que cette caisse n'a pas atteint ; rien ne le prouve"
 FUTURE_PROVEN: Final = "une carte prouve une opération que cette caisse a oubliée"
-FORGOTTEN: Final = "la carte prouve une opération, le journal de la caisse dit autre chose à ce numéro"
+FORGOTTEN: Final = (
+    "une carte prouve une opération sous ce numéro, le journal de la caisse dit autre chose : sa mémoire est revenue "
+    "en arrière, ou quelqu'un s'est servi de son numéro"
+)
+FALSE_PROOF: Final = (
+    "preuve fausse : la carte {card} est suspendue. Une copie de la carte, ou cette caisse ment ; si la carte est "
+    "bonne : « panier central release »"
+)
+FALSE_STATION: Final = "preuves fausses de plusieurs cartes : regardez cette caisse elle-même"
 TWIN: Final = "deux dotations différentes de même numéro : le centre a été restauré sans « panier central restored »"
 SLIP_AGAINST: Final = "un bon d'annulation signé contredit le journal de la caisse ou la carte"
 VOIDS_IN_FRENCH: Final[dict[str, str]] = {
@@ -27,6 +36,7 @@ VOIDS_IN_FRENCH: Final[dict[str, str]] = {
     "a void of other amounts or another transaction than the payment's": "annulation qui ne correspond pas au paiement",
     "a void of a terminal after its revocation": "annulation par une caisse révoquée",
     "a payment is voided once": "deuxième annulation du même paiement",
+    "a void under a number its terminal gave to something else": "annulation sous un numéro qui dit autre chose",
 }
 
 
@@ -75,6 +85,7 @@ def gaps_of(store: Store, card: CardId, history: History, doubts: Sequence[Row] 
 def notices(store: Store) -> tuple[Notice, ...]:
     """All that contradicts a card's own proof, for a person to look at."""
     found = [
+        *_false_proofs(store),
         *_unlike(store),
         *_futures(store),
         *_forgotten(store),
@@ -130,19 +141,40 @@ def _unlike(store: Store) -> list[Notice]:
 def _futures(store: Store) -> list[Notice]:
     rows = store.all(
         """SELECT terminal.station AS station, alarm.claimed_seq AS seq, EXISTS (SELECT 1 FROM event
-            WHERE event.terminal = alarm.terminal AND event.epoch = alarm.epoch AND event.seq = claimed_seq
-            AND event.card = alarm.card AND event.source = 'card' AND event.state = 'proven') AS is_proven
+            WHERE event.card = alarm.card AND event.tmc = claimed_tmc
+            AND event.source = 'card' AND event.state = 'proven') AS is_proven
         FROM alarm JOIN terminal USING (terminal, epoch)"""
     )
     return [Notice(row["station"], row["seq"], FUTURE_PROVEN if row["is_proven"] else FUTURE) for row in rows]
 
 
 def _forgotten(store: Store) -> list[Notice]:
+    """What cards prove or attest under numbers that hold something else in the journals they name."""
     rows = store.all(
-        """SELECT terminal.station AS station, event.seq AS seq FROM event JOIN terminal USING (terminal, epoch)
-        JOIN record USING (terminal, epoch, seq) WHERE event.source = 'card' AND event.state = 'proven'"""
+        "SELECT own_log FROM event WHERE epoch = ? AND state IN ('proven', 'attested') AND own_log <> x''", NO_EPOCH
     )
-    return [Notice(row["station"], row["seq"], FORGOTTEN) for row in rows]
+    told = [decode_log_record(bytes(row["own_log"])) for row in rows]
+    return [Notice(int(record.station), record.seq, FORGOTTEN) for record in told]
+
+
+def _false_proofs(store: Store) -> list[Notice]:
+    """Who sent the proofs that suspended cards; one that did so for two cards is looked at itself."""
+    rows = store.all(
+        """SELECT station, suspension.card AS card, seq, released_at FROM suspension
+        JOIN terminal USING (terminal, epoch) ORDER BY station, seq"""
+    )
+    found = [
+        Notice(row["station"], row["seq"], FALSE_PROOF.format(card=bytes(row["card"]).hex()))
+        for row in rows
+        if row["released_at"] is None
+    ]
+    cards: dict[int, set[bytes]] = {}
+    for row in rows:
+        of_station = cards.setdefault(row["station"], set())
+        if len(of_station | {bytes(row["card"])}) == 2 and len(of_station) == 1:
+            found.append(Notice(row["station"], row["seq"], FALSE_STATION))
+        of_station.add(bytes(row["card"]))
+    return found
 
 
 def _voids(store: Store) -> list[Notice]:

@@ -7,26 +7,30 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from central.account import CardAccount
-from central.courier import ROLLED_BACK
 from central.office import Office
 from central.presence import Notice, notices
+from central.transactions import BORNE_OUT
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalLine:
-    """One terminal: station, stall, records, proven cents less voids, last contact (s since 1970), why frozen."""
+    """One terminal.
+
+    Attributes:
+        records: in its chain.
+        paid: cents of its proven payments that no void undid, without what was above the limits.
+        excess: cents of the same payments that nothing in force allowed: they pay nobody before a person has looked.
+        last_contact: seconds since 1970.
+        frozen: why nothing more is taken from it.
+    """
 
     station: int
     merchant: str
     records: int
     paid: int
+    excess: int
     last_contact: int | None
     frozen: str | None
-
-    @property
-    def is_rolled_back(self) -> bool:
-        """Whether a card proved that this terminal's medium went back in time."""
-        return self.frozen == ROLLED_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,15 @@ def _missing(accounts: tuple[CardAccount, ...]) -> tuple[tuple[int, int], ...]:
 
 def _terminals(office: Office) -> list[TerminalLine]:
     rows = office.store.all(
-        """SELECT station, merchant.name AS name, head_seq, last_contact, frozen,
-        (SELECT coalesce(sum(CASE kind WHEN 'payment' THEN amount ELSE -amount END), 0) FROM event
-            LEFT JOIN void_made USING (terminal, epoch, seq) WHERE event.terminal = terminal.terminal
-            AND event.epoch = terminal.epoch AND state = 'proven' AND (kind = 'payment' OR counts = 1)) AS paid
-        FROM terminal JOIN merchant ON merchant.number = terminal.merchant ORDER BY station"""
+        f"""SELECT station, merchant.name AS name, head_seq, last_contact, frozen,
+        coalesce(sum(amount - excess), 0) AS paid, coalesce(sum(excess), 0) AS excess
+        FROM terminal JOIN merchant ON merchant.number = terminal.merchant
+        LEFT JOIN event ON event.terminal = terminal.terminal AND event.epoch = terminal.epoch
+            AND state = 'proven' AND kind = 'payment' AND {BORNE_OUT} AND NOT EXISTS (SELECT 1 FROM void_made
+                JOIN event AS void USING (terminal, epoch, seq) WHERE void.terminal = event.terminal
+                AND void.epoch = event.epoch AND payment_seq = event.seq AND counts = 1
+                AND void.state IN ('proven', 'attested'))
+        GROUP BY station ORDER BY station"""
     )
-    return [
-        TerminalLine(row["station"], row["name"], row["head_seq"], row["paid"], row["last_contact"], row["frozen"])
-        for row in rows
-    ]
+    names = ("station", "name", "head_seq", "paid", "excess", "last_contact", "frozen")
+    return [TerminalLine(*(row[name] for name in names)) for row in rows]

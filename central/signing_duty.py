@@ -1,8 +1,8 @@
 """The daily ceiling on what is signed: how many newly granted cents, how many entitlements, on one UTC day.
 
 It bounds a slip of the hand, a misused account, a programme gone wrong: not a machine taken over with its keys open.
-What is counted stands in the same transaction as the entitlement. Granted cents count once, on the day an entitlement
-with their window is first signed; renewals and corrections that grant nothing new cost no cents.
+What is counted stands in the same transaction as the entitlement. Every rise of a limit counts, on the day it is first
+signed: granted cents, voids folded in, what a late report gives back; renewals that raise nothing cost no cents.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def sign(store: Store, keys: CentralKeys, entitlement: Entitlement, uid: Uid, at
     """
     signer = keys.entitlement_signer()
     new = _new_cents(store, entitlement)
-    _count(store, sum(new.values()), at)
+    _count(store, _rise(store, entitlement), at)
     for (file, start_s), cents in new.items():
         where = {"card": entitlement.card, "file": file, "start_at": start_s}
         store.put_new("signed_grant", **where, cents=0)
@@ -86,6 +86,21 @@ def sign(store: Store, keys: CentralKeys, entitlement: Entitlement, uid: Uid, at
             *where.values(),
         )
     return encode_entitlement(entitlement, uid, signer)
+
+
+def _rise(store: Store, entitlement: Entitlement) -> int:
+    """Cents by which limits go above those signed before; of a window never signed, above the counter it begins at."""
+    rise = 0
+    for slot in entitlement.slots:
+        window = store.one(
+            "SELECT base, limit_signed FROM slot_window WHERE card = ? AND file = ? AND start_at = ?",
+            entitlement.card,
+            int(slot.file),
+            int(slot.start.timestamp()),
+        )
+        signed = 0 if window is None else int(window["limit_signed"] or window["base"])
+        rise += max(int(slot.limit) - signed, 0)
+    return rise
 
 
 def _new_cents(store: Store, entitlement: Entitlement) -> dict[tuple[int, int], int]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import peewee
 
 Row = dict[str, Any]
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS signing_day (day INTEGER PRIMARY KEY, cents INTEGER NOT NULL,
@@ -46,7 +46,7 @@ _TABLES: Final = (
         merchant INTEGER NOT NULL, certificate BLOB NOT NULL, device_key BLOB NOT NULL, software TEXT NOT NULL,
         enrolled_at INTEGER NOT NULL, valid_until INTEGER NOT NULL, head_seq INTEGER NOT NULL,
         head_hash BLOB NOT NULL, frozen TEXT, last_contact INTEGER, revoked_at INTEGER,
-        PRIMARY KEY (terminal, epoch))""",
+        t_lo INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (terminal, epoch))""",
     """CREATE TABLE record (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
         data BLOB NOT NULL, received_at INTEGER NOT NULL, type INTEGER NOT NULL, disposition INTEGER NOT NULL,
         why TEXT NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
@@ -57,7 +57,7 @@ _TABLES: Final = (
         source TEXT NOT NULL DEFAULT 'record', amount INTEGER NOT NULL, expected_tmv BLOB NOT NULL,
         own_log BLOB NOT NULL DEFAULT x'', previous_station INTEGER, previous_seq INTEGER, entitlement_epoch INTEGER,
         entitlement_seq INTEGER, places_after INTEGER, has_proof INTEGER NOT NULL DEFAULT 1, at INTEGER NOT NULL,
-        PRIMARY KEY (terminal, epoch, seq))""",
+        excess INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (terminal, epoch, seq))""",
     "CREATE INDEX event_card ON event (card, tmc)",
     """CREATE TABLE movement (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, card BLOB NOT NULL,
         tmc INTEGER NOT NULL, file INTEGER NOT NULL, amount INTEGER NOT NULL, value_after INTEGER,
@@ -89,6 +89,9 @@ _TABLES: Final = (
         PRIMARY KEY (card, tmc, digest))""",
     """CREATE TABLE alarm (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, card BLOB NOT NULL,
         claimed_seq INTEGER NOT NULL, claimed_tmc INTEGER NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
+    """CREATE TABLE suspension (card BLOB NOT NULL, at INTEGER NOT NULL, terminal BLOB NOT NULL, epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL, released_at INTEGER, PRIMARY KEY (card, terminal, epoch, seq))""",
+    "CREATE TABLE to_settle (card BLOB PRIMARY KEY)",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (kind, version))""",
     *SIGNING_TABLES,

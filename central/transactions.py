@@ -5,17 +5,18 @@ An event comes from a terminal's record or, where the record never came, from wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from central.keys import CentralKeys
 from central.store import Row, Store
 from domain.card_log import Debit
 from domain.identity import CardId, SlotFile, Station, Uid
-from domain.money import Cents
+from domain.money import ZERO, Cents
 from domain.purse import Entitlement
-from domain.slip import Slip
+from domain.slip import Slip, accepted_slips, given_back
 from sync.card_format import decode_entitlement, decode_log_record, decode_reader_id, read_slip, verify_slip
 from sync.crypto import public_key
 from sync.errors import FormatError, Malformed
@@ -23,6 +24,14 @@ from sync.issuing import TMAC_KEY
 from sync.ntag_format import gives_proof
 from sync.tmac import TransactionInput, previous_reader_id
 
+TABLES: Final = ("event", "movement", "counter", "void_made", "given_back", "log_seen")
+"""What is kept of a transaction, by its place."""
+BORNE_OUT: Final = """(event.has_proof = 1 OR EXISTS (SELECT 1 FROM log_seen AS witness WHERE witness.card = event.card
+    AND witness.tmc = event.tmc AND witness.log = event.own_log AND witness.terminal <> event.terminal))"""
+"""Of a card that gives no proof, a transaction counts as more than a terminal's word once another terminal has read its
+log record."""
+NO_EPOCH: Final = 0
+"""Epochs of terminals begin at 1: under this one stands what a card proves beside the journal it names."""
 PAYMENT: Final = "payment"
 VOID: Final = "void"
 RECORD: Final = "record"
@@ -36,6 +45,16 @@ class Place:
     terminal: bytes
     epoch: int
     seq: int
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it is in no journal: the card's own place for a transaction that the named journal does not hold."""
+        return self.epoch == NO_EPOCH
+
+
+def beside(card: CardId, tmc: int) -> Place:
+    """Where a transaction is kept whose number in its terminal's journal holds something else."""
+    return Place(card, NO_EPOCH, tmc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,7 @@ class Made:
         entitlement: in force after it, where readable.
         undone: of a void.
         at: seconds since 1970, the terminal's word.
+        excess: cents by file that nothing in force allowed; such a debit belongs to no window.
     """
 
     place: Place
@@ -81,6 +101,7 @@ class Made:
     entitlement: Entitlement | None
     undone: Undone | None
     at: int
+    excess: Mapping[SlotFile, int] = field(default_factory=dict)
 
 
 def chip_of(store: Store, keys: CentralKeys, programme: str, card: CardId) -> Chip | None:
@@ -128,6 +149,7 @@ def put_event(store: Store, chip: Chip, made: Made, facts: TransactionInput | No
         places_after=None if facts is None else places_after(facts),
         has_proof=int(chip.has_proof),
         at=made.at,
+        excess=sum(made.excess.values()),
     )
     if made.undone is not None:
         _put_void(store, chip, made, made.undone, facts)
@@ -141,7 +163,7 @@ def put_event(store: Store, chip: Chip, made: Made, facts: TransactionInput | No
             file=int(debit.file),
             amount=int(debit.amount),
             value_after=None if facts is None else int(facts.value_after(debit.file)),
-            start_at=starts.get(debit.file),
+            start_at=None if made.excess.get(debit.file) == int(debit.amount) else starts.get(debit.file),
         )
 
 
@@ -184,7 +206,7 @@ def put_logs(store: Store, card: CardId, logs: Iterable[bytes], place: Place, in
 
 
 def put_slips(store: Store, card: CardId, slips: Iterable[bytes]) -> None:
-    """Keep slips seen on a card, each once, with whether its station signed it."""
+    """Keep slips seen on a card, each once, with whether its station signed it, and did so before it was revoked."""
     for data in slips:
         try:
             slip = read_slip(data)
@@ -197,7 +219,7 @@ def put_slips(store: Store, card: CardId, slips: Iterable[bytes]) -> None:
             station=int(slip.station),
             seq=slip.seq,
             tmc=slip.tmc,
-            is_verified=int(is_signed(store, card, data, slip)),
+            is_verified=int(is_signed(store, card, data, slip) and not _is_revoked(store, slip.station)),
         )
 
 
@@ -214,22 +236,65 @@ def is_signed(store: Store, card: CardId, data: bytes, slip: Slip) -> bool:
 
 
 def counting_slips(store: Store, card: CardId, slips: Iterable[bytes]) -> tuple[Slip, ...]:
-    """The slips that are their stations' word; of a revoked one up to the last record that counts."""
+    """The slips that are their stations' word; of a revoked one those seen before."""
     found = []
     for data in slips:
         try:
             slip = read_slip(data)
         except FormatError:
             continue
-        if is_signed(store, card, data, slip) and counts_at_all(store, slip.station, slip.seq):
+        if is_signed(store, card, data, slip) and (
+            not _is_revoked(store, slip.station)
+            or store.one("SELECT 1 FROM slip_seen WHERE card = ? AND slip = ? AND is_verified = 1", card, data)
+        ):
             found.append(slip)
     return tuple(found)
 
 
-def counts_at_all(store: Store, station: int, seq: int) -> bool:
-    """Whether a word of this station with this number counts: always, or up to its revocation."""
-    row = store.one("SELECT revoked_at, head_seq FROM terminal WHERE station = ?", station)
-    return row is not None and (row["revoked_at"] is None or seq <= row["head_seq"])
+def counts_at_all(store: Store, station: int, seq: int, card: CardId, tmc: int) -> bool:
+    """Whether a void of this station told by a card alone counts: of a revoked one, if its slip was seen before."""
+    if not _is_revoked(store, station):
+        return True
+    row = store.one(
+        "SELECT 1 FROM slip_seen WHERE card = ? AND station = ? AND seq = ? AND tmc = ? AND is_verified = 1",
+        card,
+        station,
+        seq,
+        tmc,
+    )
+    return row is not None
+
+
+def _is_revoked(store: Store, station: int) -> bool:
+    """Whether nothing new is believed of a station; an unknown one neither."""
+    row = store.one("SELECT revoked_at FROM terminal WHERE station = ?", station)
+    return row is None or row["revoked_at"] is not None
+
+
+def excess_of(
+    store: Store,
+    chip: Chip,
+    entitlement: Entitlement,
+    facts: TransactionInput,
+    tmc: int,
+    t_lo: datetime,
+    t_late: datetime,
+) -> dict[SlotFile, int]:
+    """Cents by file debited above the limits in force and the slips that counted, or after their time was over.
+
+    Only with keys taken out of a terminal, or a changed till.
+    """
+    slips = counting_slips(store, chip.card, facts.slips_read)
+    back = given_back(accepted_slips(slips, entitlement, tmc - 1, t_lo, t_late))
+    limits = {slot.file: slot for slot in entitlement.slots}
+    excess: dict[SlotFile, int] = {}
+    for debit in facts.debits:
+        slot, before = limits.get(debit.file), facts.value_before(debit.file)
+        is_over = t_lo >= entitlement.valid_until or (slot is not None and slot.end is not None and t_lo >= slot.end)
+        allowed = ZERO if slot is None or is_over else slot.available(before, back.get(debit.file, ZERO))
+        if debit.amount > allowed:
+            excess[debit.file] = int(debit.amount) - int(allowed)
+    return excess
 
 
 def forget(store: Store, place: Place, source: str = CARD) -> None:
@@ -243,9 +308,37 @@ def forget(store: Store, place: Place, source: str = CARD) -> None:
     )
     if row is None:
         return
-    for table in ("event", "movement", "counter", "void_made", "given_back", "log_seen"):
+    for table in TABLES:
         store.change(
             f"DELETE FROM {table} WHERE terminal = ? AND epoch = ? AND seq = ?", place.terminal, place.epoch, place.seq
+        )
+
+
+def step_aside(store: Store, place: Place) -> None:
+    """A station's own record takes its number: what only a card tells under that number moves beside the journal.
+
+    Reader id and log record are claims of whoever holds a card's terminal key; the card's proof is not about them.
+    """
+    row = store.one(
+        "SELECT card, tmc FROM event WHERE terminal = ? AND epoch = ? AND seq = ? AND source = ?",
+        place.terminal,
+        place.epoch,
+        place.seq,
+        CARD,
+    )
+    if row is None:
+        return
+    there = beside(CardId(bytes(row["card"])), row["tmc"])
+    forget(store, there)
+    for table in TABLES:
+        store.change(
+            f"UPDATE {table} SET terminal = ?, epoch = ?, seq = ? WHERE terminal = ? AND epoch = ? AND seq = ?",
+            there.terminal,
+            there.epoch,
+            there.seq,
+            place.terminal,
+            place.epoch,
+            place.seq,
         )
 
 

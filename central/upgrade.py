@@ -1,14 +1,17 @@
 """The ledger made again from the records, which are kept verbatim: for a database of the first format, or in any doubt.
 
-Grants, windows, entitlements, terminals and records are what the centre knows by itself; everything it concluded from
-the records is emptied and concluded again, in the order they arrived.
+Grants, windows, entitlements, terminals, records and suspensions are what the centre knows by itself, and which slips
+it saw before their stations were revoked; everything it concluded from the records is emptied and concluded again, in
+the order they arrived.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from central import courier, ledger
+from central.ingest import BEFORE_TIME
 from central.keys import CentralKeys
 from central.store import FORMAT, Store
 from domain.identity import CardId
@@ -23,14 +26,14 @@ CONCLUDED: Final = (
     "void_made",
     "given_back",
     "log_seen",
-    "slip_seen",
     "puzzle_tried",
     "alarm",
     "entitlement_found",
 )
-_REFUSED: Final = ("the terminal's certificate has expired", "unknown version%")
+_REFUSED: Final = ("the terminal's certificate has expired", BEFORE_TIME, "unknown version%")
 _NEW_COLUMNS: Final = (
     ("terminal", "revoked_at INTEGER"),
+    ("terminal", "t_lo INTEGER NOT NULL DEFAULT 0"),
     ("entitlement", "mark INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "voids_signed INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "limit_signed INTEGER NOT NULL DEFAULT 0"),
@@ -38,16 +41,21 @@ _NEW_COLUMNS: Final = (
     ("slot_window", "bound_mark INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "cap INTEGER"),
 )
-_MARK_AT: Final = 24
-"""Where an entitlement's bytes hold its mark, 4 bytes (docs/formats/card.md)."""
+_MARK_AT, _SLOTS_AT, _SLOT_B = 24, 31, 17
+"""Where an entitlement's bytes hold its mark (4 bytes) and how many slots it has; 17 bytes a slot from two bytes on
+(docs/formats/card.md)."""
+_MINUTES_SINCE: Final = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 
 
 def upgrade(store: Store, keys: CentralKeys, programme: str) -> None:
-    """Bring a database of the first format to this one; inside a transaction of the store."""
-    for table in ("event", "movement", "sighting", "counter"):
-        store.change(f"DROP TABLE {table}")
+    """Bring a database of an earlier format to this one; inside a transaction of the store."""
+    store.change("DROP VIEW IF EXISTS entitlement_known")
+    for table in CONCLUDED:
+        store.change(f"DROP TABLE IF EXISTS {table}")
     for table, column in _NEW_COLUMNS:
-        store.change(f"ALTER TABLE {table} ADD COLUMN {column}")
+        name = column.split()[0]
+        if store.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, name) is None:
+            store.change(f"ALTER TABLE {table} ADD COLUMN {column}")
     store.make_missing_tables()
     for row in store.all("SELECT card, epoch, seq, data FROM entitlement"):
         mark = int.from_bytes(bytes(row["data"])[_MARK_AT : _MARK_AT + 4], "big")
@@ -58,8 +66,23 @@ def upgrade(store: Store, keys: CentralKeys, programme: str) -> None:
             row["epoch"],
             row["seq"],
         )
+        _keep_limits(store, row["card"], bytes(row["data"]))
     conclude_again(store, keys, programme)
     store.change("UPDATE meta SET value = ? WHERE name = 'format'", FORMAT)
+
+
+def _keep_limits(store: Store, card: bytes, data: bytes) -> None:
+    """The limits of an entitlement as the highest signed, where higher ones were not."""
+    for number in range(data[_SLOTS_AT]):
+        slot = data[_SLOTS_AT + 2 + _SLOT_B * number :][:_SLOT_B]
+        limit, start = int.from_bytes(slot[2:5], "big"), int.from_bytes(slot[11:14], "big")
+        store.change(
+            "UPDATE slot_window SET limit_signed = max(limit_signed, ?) WHERE card = ? AND file = ? AND start_at = ?",
+            limit,
+            card,
+            slot[0],
+            _MINUTES_SINCE + 60 * start,
+        )
 
 
 def conclude_again(store: Store, keys: CentralKeys, programme: str) -> None:
@@ -68,8 +91,8 @@ def conclude_again(store: Store, keys: CentralKeys, programme: str) -> None:
         store.change(f"DELETE FROM {table}")
     store.change("UPDATE slot_window SET bound = 0, bound_mark = 0, cap = NULL")
     rows = store.all(
-        """SELECT record.data AS data, station FROM record JOIN terminal USING (terminal, epoch)
-        WHERE why <> ? AND why NOT LIKE ? ORDER BY record.rowid""",
+        """SELECT record.data AS data, received_at, station FROM record JOIN terminal USING (terminal, epoch)
+        WHERE why NOT IN (?, ?) AND why NOT LIKE ? ORDER BY record.rowid""",
         *_REFUSED,
     )
     for row in rows:
@@ -78,5 +101,11 @@ def conclude_again(store: Store, keys: CentralKeys, programme: str) -> None:
         except FormatError:
             continue
         ledger.post(store, keys, programme, row["station"], envelope)
+        store.change(
+            "UPDATE terminal SET t_lo = max(t_lo, min(?, ?)) WHERE station = ?",
+            envelope.t_lo,
+            row["received_at"],
+            row["station"],
+        )
     for card in store.all("SELECT card FROM card ORDER BY card"):
         courier.settle(store, keys, programme, CardId(bytes(card["card"])))

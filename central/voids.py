@@ -19,6 +19,7 @@ NO_PAYMENT: Final = "a void of a payment that its terminal never sent"
 OTHER_PAYMENT: Final = "a void of other amounts or another transaction than the payment's"
 TWICE: Final = "a payment is voided once"
 REVOKED: Final = "a void of a terminal after its revocation"
+BESIDE: Final = "a void under a number its terminal gave to something else"
 NOT_TOLD: Final = "the log record of a void does not say which payment"
 _NEVER_WAS: Final = frozenset({"cancelled", "false"})
 
@@ -29,12 +30,15 @@ class GivenBack:
 
     Attributes:
         tmc: of the void.
+        payment_seq: journal number of the payment, at the same terminal.
         start_at: start of the window the payment was made in, seconds since 1970.
-        is_payment_known: whether the payment is in the ledger; otherwise it still travels.
+        is_payment_known: whether the payment is proven or attested; otherwise it still travels or is in doubt, and
+            its void is in no limit.
     """
 
     place: Place
     tmc: int
+    payment_seq: int
     file: int
     start_at: int
     amount: int
@@ -47,9 +51,11 @@ def fault(store: Store, place: Place, card: CardId, tmc: int, undone: Undone, *,
     Args:
         is_record: the void's own record is here, so that every earlier record of its terminal is here too.
     """
+    if place.is_beside:
+        return BESIDE
     if undone.payment_seq is None or undone.payment_tmc is None:
         return NOT_TOLD
-    if not is_record and not _counts_at_all(store, place):
+    if not is_record and not _counts_at_all(store, place, card, tmc):
         return REVOKED
     payment = _payment(store, place, undone.payment_seq)
     if payment is None:
@@ -78,7 +84,7 @@ def fault(store: Store, place: Place, card: CardId, tmc: int, undone: Undone, *,
 def settle(store: Store, card: CardId) -> None:
     """Say of each void of a card whether it counts; inside a transaction of the store.
 
-    A payment in doubt that its own terminal has voided happened: it is attested.
+    A payment in doubt that its own terminal has voided did not thereby happen: only the card tells.
     """
     for row in store.all(
         """SELECT event.terminal, event.epoch, event.seq, event.tmc, source, payment_seq, payment_tmc, counts, why
@@ -117,11 +123,14 @@ def undone_by(store: Store, void: Row) -> Undone:
 
 
 def in_limit(store: Store, card: CardId, file: int, start_at: int, mark: int) -> int:
-    """Cents of proven voids up to ``mark`` that belong into the limit of a window."""
+    """Cents of proven voids, of payments proven or attested, up to ``mark`` that belong into the limit of a window."""
     return store.number(
         """SELECT sum(given_back.amount) FROM given_back JOIN void_made USING (terminal, epoch, seq)
         JOIN event USING (terminal, epoch, seq) WHERE event.card = ? AND given_back.file = ?
-        AND given_back.start_at = ? AND counts = 1 AND event.state = 'proven' AND event.tmc <= ?""",
+        AND given_back.start_at = ? AND counts = 1 AND event.state = 'proven' AND event.tmc <= ?
+        AND EXISTS (SELECT 1 FROM event AS payment WHERE payment.terminal = event.terminal
+            AND payment.epoch = event.epoch AND payment.seq = payment_seq
+            AND payment.state IN ('proven', 'attested'))""",
         card,
         file,
         start_at,
@@ -132,24 +141,32 @@ def in_limit(store: Store, card: CardId, file: int, start_at: int, mark: int) ->
 def all_given_back(store: Store, card: CardId) -> tuple[GivenBack, ...]:
     """Every counting void of a card by slot, in the order of transactions."""
     rows = store.all(
-        """SELECT event.terminal, event.epoch, event.seq, event.tmc, given_back.file, given_back.start_at,
-        given_back.amount, payment.seq AS known FROM given_back
+        """SELECT event.terminal, event.epoch, event.seq, event.tmc, payment_seq, given_back.file,
+        given_back.start_at, given_back.amount, payment.seq AS known FROM given_back
         JOIN void_made USING (terminal, epoch, seq) JOIN event USING (terminal, epoch, seq)
         LEFT JOIN event AS payment ON payment.terminal = event.terminal AND payment.epoch = event.epoch
-            AND payment.seq = payment_seq
+            AND payment.seq = payment_seq AND payment.state IN ('proven', 'attested')
         WHERE event.card = ? AND counts = 1 AND event.state IN ('proven', 'attested') AND given_back.start_at NOT NULL
         ORDER BY event.tmc, event.seq, given_back.file""",
         card,
     )
     return tuple(
-        GivenBack(place_of(row), row["tmc"], row["file"], row["start_at"], row["amount"], row["known"] is not None)
+        GivenBack(
+            place_of(row),
+            row["tmc"],
+            row["payment_seq"],
+            row["file"],
+            row["start_at"],
+            row["amount"],
+            row["known"] is not None,
+        )
         for row in rows
     )
 
 
-def _counts_at_all(store: Store, place: Place) -> bool:
+def _counts_at_all(store: Store, place: Place, card: CardId, tmc: int) -> bool:
     query = "SELECT station FROM terminal WHERE terminal = ? AND epoch = ?"
-    return counts_at_all(store, store.number(query, place.terminal, place.epoch), place.seq)
+    return counts_at_all(store, store.number(query, place.terminal, place.epoch), place.seq, card, tmc)
 
 
 def _payment(store: Store, place: Place, seq: int) -> Row | None:
@@ -195,9 +212,3 @@ def _take_window_of_payment(store: Store, place: Place, undone: Undone) -> None:
             place.seq,
             row["file"],
         )
-    store.change(
-        "UPDATE event SET state = 'attested' WHERE terminal = ? AND epoch = ? AND seq = ? AND state = 'doubt'",
-        place.terminal,
-        place.epoch,
-        undone.payment_seq,
-    )

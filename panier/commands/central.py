@@ -116,6 +116,18 @@ def lost(directory: Path, card: str, files: tuple[str, ...]) -> None:
     click.echo(f"Carte {card} en opposition.")
 
 
+@central.command(help="Laisser payer à nouveau une carte suspendue pour une preuve fausse.")
+@DIRECTORY
+@click.argument("card")
+@custodian_files
+def release(directory: Path, card: str, files: tuple[str, ...]) -> None:
+    try:
+        open_office(directory, files, 1, "suspension levée").release(_card(card))
+    except ValueError as mistake:
+        raise click.ClickException(f"Rien à lever pour la carte {card} : {mistake}.") from None
+    click.echo(f"Carte {card} : suspension levée.")
+
+
 @central.command(help="Retirer le droit de servir à une caisse volée ou perdue, par son numéro de station.")
 @DIRECTORY
 @click.argument("station", type=int)

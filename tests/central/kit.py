@@ -227,12 +227,15 @@ class Stall:
         torn: bool | None = None,
         slip: bool = True,
         instead: int | None = None,
+        blind: bool = False,
+        logs_read: int = 1,
         **odd: Any,
     ) -> Payment:
         """Undo a payment of this stall; ``torn``: the outcome is unknown, and this is it. ``odd`` as in ``pay``.
 
         Args:
             instead: cents given back that are not the payment's.
+            blind: no counter is read.
         """
         word, parts = self.word_for(held), decode_log_record(paid.payment.own_log).debits
         if instead is not None:
@@ -241,9 +244,9 @@ class Stall:
         own = self._own_log(held, LogType.VOID, parts)
         newer = word.padded if word is not None and word is not held.word else None
         mark = 0 if word is None else word.entitlement.mark
-        files = tuple(int(part.file) for part in parts)
+        files = () if blind else tuple(int(part.file) for part in parts)
         reader_id = encode_reader_id(self.station, self.next_seq)
-        after, done = held.chip.pay({}, reader_id, own, files, newer, slip=data, mark=mark)
+        after, done = held.chip.pay({}, reader_id, own, files, newer, slip=data, mark=mark, logs_read=logs_read)
         body = {**self.payment_body(held, done), Pay.PAYMENT_SEQ: paid.seq, Pay.PAYMENT_TMC: paid.payment.tmc}
         body[Pay.DEBITS] = _pairs((int(part.file), int(part.amount)) for part in parts)
         for key in (Pay.LINES, Pay.REST, Pay.CAMPAIGN):

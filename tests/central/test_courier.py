@@ -6,18 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from central.courier import ROLLED_BACK
 from central.office import Office
-from domain.card_log import Debit
-from domain.identity import CardId, SlotFile
+from central.presence import FORGOTTEN, FUTURE_PROVEN
+from domain.card_log import Debit, LogRecord, LogType
+from domain.identity import CardId, SlotFile, Station
 from domain.money import Cents
 from domain.slip import Slip
 from sync.batch import Disposition
-from sync.card_format import decode_log_record, encode_log_record, encode_slip
+from sync.card_format import (
+    SignedEntitlement,
+    decode_log_record,
+    encode_log_record,
+    encode_reader_id,
+    encode_slip,
+)
 from sync.crypto import sign
-from tests.central.kit import FOOD, Held, Stall, account, figures, new_card, new_stall
+from tests.central.kit import FOOD, MORNING, Held, Stall, account, figures, new_card, new_stall
 from tests.central.test_grants import JANUARY
-from tests.sync.pocket import FULL
 
 
 @pytest.fixture
@@ -311,18 +316,99 @@ def test_a_slip_of_another_card_gives_nothing_back(office: Office, anne: Held, g
 # --- a terminal that went back in time -------------------------------------------------------------------------------
 
 
-def test_a_terminal_whose_forgotten_payment_a_card_proves_is_stopped(
-    office: Office, anne: Held, stall: Stall, other: Stall
+def test_a_terminal_whose_forgotten_payment_a_card_proves_is_named_and_not_stopped(
+    office: Office, anne: Held, stall: Stall
 ) -> None:
+    """Once it was frozen for it; but the proof is about the card, and whoever has its terminal key names any station."""
     stall.download(office)
     stall.pay(anne, 700)
     stall.records.clear()  # its medium is an old copy
     stall.see(anne, alarm=1)
-    answer = stall.send(office)
-    assert answer.is_frozen
-    assert figures(office)["terminals"][0]["frozen"] == ROLLED_BACK
+    assert not stall.send(office).is_frozen
+    found = figures(office)
+    assert (found["terminals"][0]["frozen"], found["terminals"][0]["paid"]) == (None, 0)
+    assert {notice["why"] for notice in found["notices"]} == {FORGOTTEN, FUTURE_PROVEN}
+    assert {(notice["station"], notice["seq"]) for notice in found["notices"]} == {(stall.station, 1)}
     assert account(office, anne).spent == 700
-    assert other.send(office).is_frozen is False
+
+
+def forge(held: Held, station: Station, seq: int, cents: int, word: SignedEntitlement | None) -> None:
+    """A genuine transaction by a program with the card's terminal key, in the name of a station it is not."""
+    told = LogRecord(
+        LogType.PAYMENT,
+        station,
+        seq,
+        held.chip.tmc + 1,
+        MORNING.replace(second=0, microsecond=0),
+        1,
+        0 if word is None else word.entitlement.seq & 0xFFFF,
+        (Debit(SlotFile(2), Cents(cents)),),
+        Cents(0),
+        Cents(0),
+    )
+    newer = None if word is None or word is held.word else word.padded
+    reader_id = encode_reader_id(station, seq)
+    held.chip, _ = held.chip.pay({2: cents}, reader_id, encode_log_record(told), entitlement=newer)
+    held.word = word
+
+
+def test_a_true_card_stops_no_station_and_pays_none_under_a_number_it_has_used(
+    office: Office, anne: Held, stall: Stall, other: Stall
+) -> None:
+    stall.start()
+    stall.send(office)
+    forge(anne, stall.station, 1, 1, other.word_for(anne))
+    other.see(anne)
+    other.send(office)
+    assert not stall.send(office).is_frozen
+    assert events(office, anne) == []  # no station of ours: it stands beside every journal
+    assert account(office, anne).spent == 1
+    found = figures(office)
+    assert [line["paid"] for line in found["terminals"]] == [0] * len(found["terminals"])
+    assert [(notice["station"], notice["seq"], notice["why"]) for notice in found["notices"]] == [
+        (stall.station, 1, FORGOTTEN)
+    ]
+
+
+@pytest.mark.parametrize("way", ["paid", "torn", "start"])
+def test_what_a_card_says_of_a_station_gives_way_to_what_the_station_signed(
+    office: Office, anne: Held, stall: Stall, other: Stall, *, way: str
+) -> None:
+    """A number not reached yet is named by a false card; the honest record of that number counts all the same."""
+    bruno = new_card(office, 2)
+    stall.download(office)
+    forge(anne, stall.station, 1, 1, other.word_for(anne))
+    other.see(anne)
+    other.send(office)
+    if way == "paid":
+        stall.pay(bruno, 3_000)
+    elif way == "torn":
+        stall.tear(bruno, 3_000, committed=True)
+        other.see(bruno)
+    else:
+        stall.start()
+    assert (stall.send(office).dispositions, other.send(office).dispositions) == ((), ())
+    assert account(office, bruno).spent == (0 if way == "start" else 3_000)
+    assert account(office, anne).spent == 1
+    paid = {line["station"]: line["paid"] for line in figures(office)["terminals"]}
+    assert paid[stall.station] == (0 if way == "start" else 3_000)
+    assert [notice["seq"] for notice in figures(office)["notices"]] == [1]
+
+
+def test_a_void_under_a_number_that_says_something_else_gives_nothing_back(
+    office: Office, anne: Held, stall: Stall, other: Stall
+) -> None:
+    stall.download(office)
+    stall.pay(anne, 1_000)
+    stall.send(office)
+    station_of_the_thief = len(stall.records)
+    stall.void(anne, stall.paid[0])
+    stall.records[station_of_the_thief:] = []
+    stall.start()
+    stall.send(office)
+    other.see(anne)
+    other.send(office)
+    assert (account(office, anne).spent, account(office, anne).voided) == (1_000, 0)
 
 
 def test_a_forged_log_record_stops_nobody(office: Office, anne: Held, stall: Stall, other: Stall) -> None:
@@ -338,9 +424,10 @@ def test_a_forged_log_record_stops_nobody(office: Office, anne: Held, stall: Sta
     assert "rien ne le prouve" in notice["why"]
 
 
-def test_a_terminal_that_gave_a_proven_number_to_another_card_is_stopped(
+def test_a_terminal_that_gave_a_proven_number_to_another_card_is_named(
     office: Office, anne: Held, stall: Stall, other: Stall
 ) -> None:
+    """Once it was frozen for it; see above."""
     bruno = new_card(office, 2)
     stall.download(office)
     stall.pay(anne, 700)
@@ -349,8 +436,10 @@ def test_a_terminal_that_gave_a_proven_number_to_another_card_is_stopped(
     stall.send(office)
     other.see(anne)
     other.send(office)
-    assert stall.send(office).is_frozen
-    assert FULL - anne.chip.values[2] == 700
+    assert not stall.send(office).is_frozen
+    assert (account(office, anne).spent, account(office, bruno).spent) == (700, 30)
+    assert {line["station"]: line["paid"] for line in figures(office)["terminals"]}[stall.station] == 30
+    assert [notice["why"] for notice in figures(office)["notices"]] == [FORGOTTEN]
 
 
 @pytest.mark.parametrize("record_first", [True, False])

@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 
 from central.office import Office
+from central.signing_duty import duty_of, put_standing_ceiling
 from domain.money import Cents
 from domain.purse import Entitlement
 from sync.batch import Disposition, Versions
-from sync.record import RecordType
+from sync.card_format import encode_reader_id
+from sync.record import RecordType, Seen
 from tests.central.kit import (
     DECEMBER_FILE,
     FEBRUARY,
     FOOD,
+    MORNING,
     Held,
+    Paid,
     Stall,
     WoundClock,
     account,
@@ -23,6 +27,7 @@ from tests.central.kit import (
     in_days,
     new_stall,
 )
+from tests.sync.pocket import FULL
 
 
 @pytest.fixture
@@ -104,6 +109,7 @@ def test_a_slip_of_a_revoked_station_counts_up_to_its_revocation(
 
 
 def test_the_list_of_stations_comes_down_and_changes_with_a_revocation(office: Office, stall: Stall) -> None:
+    """Once slips counted up to the last record: a thief then signed new ones under old numbers."""
     other = new_stall(office, "Le Fournil")
     stall.start()
     stall.send(office)
@@ -117,7 +123,7 @@ def test_the_list_of_stations_comes_down_and_changes_with_a_revocation(office: O
     after = other.download(office, Versions(terminals=before.version)).terminals
     assert after is not None
     assert after.version > before.version
-    assert after.stations[stall.station].counts_up_to == 1
+    assert after.stations[stall.station].counts_up_to == 0
     assert other.download(office, Versions(terminals=after.version)).terminals is None
 
 
@@ -200,22 +206,114 @@ def test_a_torn_void_that_never_was_gives_nothing_back(office: Office, anne: Hel
     assert account(office, anne).spent == 1_020
 
 
-def test_a_payment_in_doubt_that_its_own_terminal_voids_happened(
+def test_a_payment_in_doubt_and_its_void_cancel_out_in_the_figures_before_the_card_has_told(
     office: Office, anne: Held, market: tuple[Stall, Stall]
 ) -> None:
+    """Once the void made the payment happen, and a limit rose for it; now only figures count the two, as far as the
+    card's counters leave room.
+    """
     stall, other = market
     torn = stall.tear(anne, 600, committed=True)
     other.pay(anne, 70)  # two, so that the card alone cannot tell of the torn one
     other.pay(anne, 30)
     assert stall.recover(anne)
-    from tests.central.kit import Paid
-
     stall.void(anne, Paid(1, anne.card, torn, anne.word))
     stall.send(office)
     found = account(office, anne)
     assert (found.spent + found.travelling, found.doubted, found.is_conserved) == (100, 0, True)
+    assert word(office, other, anne).slots[0].limit == 4_000
     other.send(office)
     assert (account(office, anne).spent, account(office, anne).travelling) == (100, 0)
+    assert word(office, other, anne).slots[0].limit == 4_600
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["", "with a false counter"])
+def test_a_void_of_a_payment_that_never_was_lets_the_centre_sign_nothing(
+    office: Office, anne: Held, market: tuple[Stall, Stall], *, told: bool
+) -> None:
+    """A doubt made up, a card that wrote a log record and debited nothing, a true void of « that payment »."""
+    thief, other = market
+    thief.pay(anne, 1)
+    if told:
+        counter = {Seen.TMC_READ: 2, Seen.TMV_READ: bytes(8), Seen.VALUES: [[2, FULL - 1 - 3_900]]}
+        rest = {Seen.VERSION: 0, Seen.CARD: anne.card, Seen.LOGS: [], Seen.SLIPS: [], Seen.ALARM: 0}
+        thief.write(RecordType.CARD_SEEN, {**rest, **counter})
+    before, seq = anne.chip, thief.next_seq
+    lie = thief.tear(anne, 3_900, committed=False)
+    anne.chip, _ = before.pay({}, encode_reader_id(thief.station, seq), lie.own_log)
+    thief.void(anne, Paid(seq, anne.card, lie, anne.word), slip=False, blind=told)
+    thief.send(office)
+    assert word(office, other, anne).slots[0].limit == 4_000
+    assert other.may_pay(anne) == 3_999
+    other.pay(anne, 3_999)
+    other.send(office)
+    found = account(office, anne)
+    assert (found.spent, found.excess, found.is_conserved) == (4_000, 0, True)
+    assert word(office, other, anne).slots[0].limit == 4_000
+
+
+def test_a_void_folded_into_a_limit_counts_under_the_signing_ceiling(
+    office: Office, anne: Held, market: tuple[Stall, Stall]
+) -> None:
+    stall, _ = market
+    before = duty_of(office.store, MORNING.date()).cents
+    stall.pay(anne, 1_000)
+    stall.void(anne, stall.paid[0])
+    stall.send(office)
+    assert duty_of(office.store, MORNING.date()).cents == before + 1_000
+    stall.pay(anne, 500)
+    stall.void(anne, stall.paid[1])
+    with office.store.writing():
+        put_standing_ceiling(office.store, office.keys, before + 1_000, None)
+    stall.send(office)
+    assert word(office, stall, anne).slots[0].limit == 5_000, "it waits"
+    with office.store.writing():
+        put_standing_ceiling(office.store, office.keys, before + 1_500, None)
+    stall.send(office)
+    assert word(office, stall, anne).slots[0].limit == 5_500
+
+
+def test_a_merchant_is_not_paid_for_what_a_card_alone_shows_as_voided(
+    office: Office, anne: Held, market: tuple[Stall, Stall]
+) -> None:
+    """The void was made in a shape nothing can rebuild and its record withheld: its slip attests it."""
+    stall, other = market
+    for cents in (1, 1, 1, 1_900):
+        stall.pay(anne, cents)
+    stall.send(office)
+    stall.void(anne, stall.paid[-1], logs_read=3)
+    other.see(anne)
+    other.send(office)
+    assert account(office, anne).spent == 3
+    assert figures(office)["terminals"][0]["paid"] == 3
+
+
+def test_what_is_above_the_limit_stands_beside_what_a_merchant_is_paid(
+    office: Office, anne: Held, market: tuple[Stall, Stall]
+) -> None:
+    stall, other = market
+    stall.pay(anne, 0xFFFFF)
+    assert stall.send(office).dispositions == ((1, Disposition.EXCESS),)
+    line = figures(office)["terminals"][0]
+    assert (line["paid"], line["excess"]) == (4_000, 0xFFFFF - 4_000)
+    stall.void(anne, stall.paid[0])
+    stall.send(office)
+    line = figures(office)["terminals"][0]
+    assert (line["paid"], line["excess"]) == (0, 0)
+    other.start()
+    other.send(office)
+
+
+def test_a_withheld_record_pays_nobody_above_the_limit_either(
+    office: Office, anne: Held, market: tuple[Stall, Stall]
+) -> None:
+    stall, other = market
+    stall.pay(anne, 5_000)
+    stall.records.clear()
+    other.see(anne)
+    other.send(office)
+    line = figures(office)["terminals"][0]
+    assert (line["paid"], line["excess"]) == (4_000, 1_000)
 
 
 def test_a_void_counts_in_the_window_of_its_payment_not_in_the_next(

@@ -63,7 +63,9 @@ def test_a_code_survives_being_typed(secret: bytes, mark: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "0000", CODE.text[:-1], CODE.text + "0", CODE.text.replace("0", "U", 1), "é" * 32]
+    "typed",
+    ["", "0000", CODE.text[:-1], CODE.text + "0", CODE.text.replace("0", "U", 1), "é" * 32],
+    ids=["nothing", "too short", "one letter less", "one more", "a letter no code has", "no letter of a code"],
 )
 def test_a_mistyped_code_is_refused_before_anything_is_sent(typed: str) -> None:
     with pytest.raises(Malformed):
