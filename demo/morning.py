@@ -121,7 +121,11 @@ def _prepare(stage: Stage, office: Office) -> None:
     VirtualCard.blank(bytes.fromhex(UIDS["denis"]), stage.folder / "cards" / "clone.json")
     for station, stall in enumerate(("Ferme du Moulin", "Les Jardins de Lectoure", "Fournil de l'Arrats"), start=1):
         code = office.new_code(office.put_merchant(stall, ("referenced", "sustainable"), "vegetables").number)
-        _run(panier("enrol", "--dir", str(stage.till_folder(station)), "--socket", str(stage.socket), code.text))
+        _run(
+            panier(
+                "enrol", "--dir", str(stage.till_folder(station)), "--socket", str(stage.socket), "--no-pin", code.text
+            )
+        )
     stage.say("trois caisses enrôlées")
 
 

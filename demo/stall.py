@@ -96,8 +96,9 @@ def prepare_stall(folder: Path, issue: Callable[[Path], CardId]) -> None:
         code = office.new_code(office.put_merchant("Ferme du Moulin", ("referenced",), "vegetables").number)
     finally:
         office.close()
-    argv = panier("enrol", "--dir", str(folder / "till-1"), "--socket", str(folder / "centre.sock"), code.text)
-    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+    till, centre = str(folder / "till-1"), str(folder / "centre.sock")
+    argv = panier("enrol", "--dir", till, "--socket", centre, "--no-pin", code.text)
+    subprocess.run(argv, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 def show_stall(folder: Path, make_readers: MakeReaders, reader: Reader, address: str) -> int:

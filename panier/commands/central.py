@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber
 from domain.money import Cents, in_euros
 from panier.commands.central_keys import keys
 from panier.custodians import THROW_AWAY_WARNING, custodian_files, open_office, secrets_of
+from sync.errors import Malformed
+from sync.issuing import card_of_code
 
 DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
 DEFAULT_RULES = Path(__file__).parents[2] / "domain" / "rule-sets" / "gers.toml"
@@ -71,7 +74,12 @@ def serve_command(
 
     office = open_office(directory, files, 1 if closed else 2, "centre servi")
     office.close()
-    serve(directory, port, unix_socket, lambda where: click.echo(where), office.keys)
+    try:
+        serve(directory, port, unix_socket, lambda where: click.echo(where), office.keys)
+    except OSError as fault:
+        if fault.errno != errno.EADDRINUSE:
+            raise
+        raise click.ClickException(f"Le port {port} est déjà pris : choisissez-en un autre avec --port.") from None
 
 
 @central.command(help="Ajouter un commerçant et donner le code à usage unique de sa caisse.")
@@ -85,23 +93,26 @@ def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: s
     click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
 
-@central.command(help="Donner une dotation à une carte, en centimes, du 1er au dernier jour compris.")
+@central.command(help="Donner une dotation à une carte, en centimes (4000) ou en euros (40,00), jours compris.")
 @DIRECTORY
 @click.argument("card")
-@click.argument("amount_cents", type=int)
+@click.argument("amount")
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True)
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True)
 @custodian_files
-def grant(
-    directory: Path, card: str, amount_cents: int, start: datetime, end: datetime, files: tuple[str, ...]
-) -> None:
-    office = open_office(directory, files, 2, f"dotation de {in_euros(Cents(amount_cents))}")
+def grant(directory: Path, card: str, amount: str, start: datetime, end: datetime, files: tuple[str, ...]) -> None:
+    granted, number = _amount(amount), _card(card)
+    if end < start:
+        raise click.ClickException("Le dernier jour est avant le premier.")
+    if end.date() < datetime.now().astimezone().date():
+        raise click.ClickException("Cette période est passée : rien n'a été accordé.")
+    office = open_office(directory, files, 2, f"dotation de {in_euros(granted)}")
     first, after = office.day_start(start.date()), office.day_after(end.date())
     try:
-        waits = office.grant(_card(card), PurseNumber(1), Cents(amount_cents), first, after)
+        waits = office.grant(number, PurseNumber(1), granted, first, after)
     except ValueError as mistake:
-        raise click.ClickException(f"Dotation impossible pour la carte {card} : {mistake}") from None
-    click.echo(waits or f"{in_euros(Cents(amount_cents))} accordés à {card}.")
+        raise click.ClickException(f"Dotation impossible pour la carte {card} : {mistake}.") from None
+    click.echo(waits or f"{in_euros(granted)} accordés à {card}, du {start:%d/%m/%Y} au {end:%d/%m/%Y}.")
 
 
 @central.command(help="Mettre une carte en opposition.")
@@ -133,7 +144,10 @@ def release(directory: Path, card: str, files: tuple[str, ...]) -> None:
 @click.argument("station", type=int)
 @custodian_files
 def revoke(directory: Path, station: int, files: tuple[str, ...]) -> None:
-    open_office(directory, files, 1, f"station {station} retirée").revoke(station)
+    try:
+        open_office(directory, files, 1, f"station {station} retirée").revoke(station)
+    except ValueError as mistake:
+        raise click.ClickException(f"Rien à retirer : {mistake}.") from None
     click.echo(f"Station {station} : plus rien n'en est accepté, elle ne reçoit plus rien.")
 
 
@@ -152,9 +166,21 @@ def report_command(directory: Path) -> None:
 
 
 def _card(text: str) -> CardId:
-    if len(text) != 2 * CARD_ID_SIZE_B or set(text.lower()) - set("0123456789abcdef"):
-        raise click.ClickException(f"« {text} » n'est pas un numéro de carte : seize chiffres hexadécimaux.")
-    return CardId(bytes.fromhex(text))
+    if len(text) == 2 * CARD_ID_SIZE_B and not set(text.lower()) - set("0123456789abcdef"):
+        return CardId(bytes.fromhex(text))
+    try:
+        return card_of_code(text)
+    except Malformed:
+        raise click.ClickException(
+            f"« {text} » n'est pas un numéro de carte : le code imprimé sur la carte, ou seize chiffres hexadécimaux."
+        ) from None
+
+
+def _amount(text: str) -> Cents:
+    whole, comma, cents = text.replace(".", ",").partition(",")
+    if not whole.isdecimal() or (comma and not (len(cents) == 2 and cents.isdecimal())):
+        raise click.ClickException(f"« {text} » n'est pas un montant : 4000 centimes, ou 40,00.")
+    return Cents(int(whole) * 100 + int(cents) if comma else int(whole))
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from panier.address import address_of
 from panier.pin import NO_PIN_SAID, PIN_FILE, chosen_pin, someone_is_there, unlock_given
 from sync.errors import CentreRefuses, FormatError
 from sync.http_centre import HttpCentre
@@ -16,19 +17,26 @@ from terminal.offline_queue.sealed_key import Unlock, seal_of
 
 @click.command(help="Donner son identité à cette caisse, avec le code à usage unique du centre.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--centre", "url", default="http://localhost", help="adresse du centre")
+@click.option("--centre", "url", default=None, help="adresse du centre")
 @click.option("--socket", "unix_socket", type=click.Path(path_type=Path), default=None, help="prise UNIX du centre")
 @click.option("--again", is_flag=True, help="une caisse déjà enrôlée commence un nouveau journal")
 @PIN_FILE
 @click.option("--no-pin", is_flag=True, help="sceller les clés sans PIN, sous le seul secret de cette machine")
 @click.argument("code")
 def enrol(
-    directory: Path, url: str, unix_socket: Path | None, again: bool, pin_file: Path | None, no_pin: bool, code: str
+    directory: Path,
+    url: str | None,
+    unix_socket: Path | None,
+    again: bool,
+    pin_file: Path | None,
+    no_pin: bool,
+    code: str,
 ) -> None:
     if not again and (directory / ENROLMENT_FILE).exists():
         raise click.ClickException("Cette caisse est déjà enrôlée. Pour un nouveau journal après une panne : --again.")
+    where = address_of(url, unix_socket)
     unlock = _unlock(directory, pin_file, no_pin)
-    centre = HttpCentre(url, unix_socket)
+    centre = HttpCentre(where, unix_socket)
     try:
         enrolled = bootstrap.enrol(directory, code, centre.enrol, unlock)
     except (FormatError, CentreRefuses):

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from domain.money import in_euros
+from panier.address import address_of
 from sync.crypto import token
 from sync.http_centre import HttpCentre
 from sync.uploader import sync_once
@@ -21,12 +22,13 @@ class _Entropy:
 
 @click.command(help="Télécollecte et mise à jour, maintenant.")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--centre", "url", default="http://localhost", help="adresse du centre")
+@click.option("--centre", "url", default=None, help="adresse du centre")
 @click.option("--socket", "unix_socket", type=click.Path(path_type=Path), default=None, help="prise UNIX du centre")
 @click.option("--json", "as_json", is_flag=True)
-def sync(directory: Path, url: str, unix_socket: Path | None, as_json: bool) -> None:
+def sync(directory: Path, url: str | None, unix_socket: Path | None, as_json: bool) -> None:
+    where = address_of(url, unix_socket)
     opened = open_outbox(directory)
-    centre = HttpCentre(url, unix_socket)
+    centre = HttpCentre(where, unix_socket)
     try:
         done = sync_once(opened.outbox, centre, _Entropy(), opened.clock)
         state = opened.outbox.state()

@@ -137,6 +137,9 @@ class Desk:
             self.entry = press(self.entry, key)
         elif key == "." and card.face.cause:
             self.has_asked_why = not self.has_asked_why
+        elif key == "." and isinstance(event, say.Paid | say.Voided):
+            self._end(is_done=True)
+            self.screen = MenuScreen(faces.menu(has_balance=True))
         elif key == "." and isinstance(event, say.Stopped):
             self.screen = MenuScreen(faces.menu(has_balance=False), card)
         elif key == "." and isinstance(event, say.UpdateNeeded):

@@ -88,6 +88,11 @@ def back(does: str | None = None) -> Key:
     return Key("-", does or _("retour"))
 
 
+def menu_key() -> Key:
+    """The key that opens the menu."""
+    return Key(".", _("menu"))
+
+
 def speaks_of(parts: Sequence[Part]) -> str:
     """All words and sums of a screen in one line, as a test or a screen reader wants them."""
     return " · ".join(in_euros(part.amount) if isinstance(part, Sum) else part.text for part in parts)

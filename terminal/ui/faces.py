@@ -10,7 +10,7 @@ from domain.reason import Reason
 from sync.record import Outcome, RecordType
 from terminal import events as say
 from terminal.text import _
-from terminal.ui.face import OUTCOME_LASTS_S, Face, Key, Part, Sum, Tone, Words, back, great
+from terminal.ui.face import OUTCOME_LASTS_S, Face, Key, Part, Sum, Tone, Words, back, great, menu_key
 from terminal.ui.icons import Icon
 from terminal.ui.moments import day, hour, last_day, when
 from terminal.ui.plain import plain
@@ -124,10 +124,6 @@ def reader_note(event: say.ReaderAway) -> str:
     return _("Lecteur bloqué : débranchez-le et rebranchez-le") if event.is_stuck else _("Lecteur débranché")
 
 
-def _menu() -> Key:
-    return Key(".", _("menu"))
-
-
 def _why() -> Key:
     return Key(".", _("détail"))
 
@@ -171,7 +167,7 @@ def _paid(event: say.Paid) -> Face:
         parts.append(Words(_("Bonus à confirmer")))
     elif event.bonus:
         parts.append(Words(_("Bonus {amount}").format(amount=in_euros(event.bonus)), is_strong=True))
-    return Face(Tone.PAID, Icon.PAID, tuple(parts), lasts_s=OUTCOME_LASTS_S, ends_by_digit=True, sound=1)
+    return Face(Tone.PAID, Icon.PAID, tuple(parts), (menu_key(),), lasts_s=OUTCOME_LASTS_S, ends_by_digit=True, sound=1)
 
 
 def _split(event: say.Split) -> Face:
@@ -283,7 +279,7 @@ def _update_needed(event: say.UpdateNeeded) -> Face:
     words = " · ".join((_still_possible(event), _("Menu . puis 9")))
     parts = (great(_("Caisse à mettre à jour")), Words(words, is_strong=True))
     go_on = Key("enter", _("continuer") if event.left is None else _("vendre"), is_first=True)
-    return Face(Tone.AGAIN, Icon.UPDATE, parts, (go_on, _menu()), ends_by_digit=True)
+    return Face(Tone.AGAIN, Icon.UPDATE, parts, (go_on, menu_key()), ends_by_digit=True)
 
 
 def _reader_away(event: say.ReaderAway) -> Face:
@@ -303,7 +299,7 @@ def _stopped(event: say.Stopped) -> Face:
         Words(plain(event.sentence, MOST_SENTENCE_CHARS)),
         Words(call, is_strong=True),
     )
-    return Face(Tone.STOP, Icon.STOP, parts, (_menu(),))
+    return Face(Tone.STOP, Icon.STOP, parts, (menu_key(),))
 
 
 def _phone(phone: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 
 from terminal import events as say
 from terminal.text import _
-from terminal.ui.face import OUTCOME_LASTS_S, Face, Part, Sum, Tone, Words, back, great
+from terminal.ui.face import OUTCOME_LASTS_S, Face, Part, Sum, Tone, Words, back, great, menu_key
 from terminal.ui.icons import Icon
 from terminal.ui.moments import when
 from terminal.ui.sentences import sentence
@@ -22,7 +22,9 @@ def void_face(
         case say.Voided(amount=amount):
             parts: tuple[Part, ...] = (great(_("Annulé")), Sum(amount), Words(_("Rendu sur la carte"), is_strong=True))
             # Not the green of PAYÉ: at a glance nobody takes one for the other.
-            return Face(Tone.CALM, Icon.PAID, parts, lasts_s=OUTCOME_LASTS_S, ends_by_digit=True, sound=1)
+            return Face(
+                Tone.CALM, Icon.PAID, parts, (menu_key(),), lasts_s=OUTCOME_LASTS_S, ends_by_digit=True, sound=1
+            )
         case say.NothingToVoid():
             parts = (great(_("Rien à annuler")), Words(_("Aucun paiement depuis la dernière fin de marché")))
             return Face(Tone.CALM, Icon.MENU, parts, (back(),), ends_by_digit=True)

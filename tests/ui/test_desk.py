@@ -169,3 +169,11 @@ def test_late_words_about_an_earlier_sale_are_shown_all_the_same() -> None:
     press(desk, "5")
     desk.hear(Answer(TAP, (PAID,)))
     assert isinstance(desk.screen, CardScreen) and desk.screen.event == PAID
+
+
+def test_a_payment_just_made_can_be_undone_from_its_own_screen() -> None:
+    desk, heard = sold(PAID)
+    press(desk, ".")
+    assert isinstance(desk.screen, MenuScreen)
+    press(desk, "2")
+    assert isinstance(heard[-1], say.AskVoid)
