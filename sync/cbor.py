@@ -1,15 +1,15 @@
 """Deterministic CBOR (RFC 8949 §4.2.1), the only door to cbor2: whole numbers, bytes, text, lists, maps,
 true/false/null.
 
-No floats, no tags, no indefinite lengths, depth 4 at most. Map keys are non-negative whole numbers, where bytewise
-order
-and the older length-first order agree. What is read is encoded again and must give the same bytes.
+No floats, no tags (so no number beyond 64 bits), no indefinite lengths, depth 4 at most. Map keys are non-negative
+whole numbers, where bytewise order and the older length-first order agree. Heads are looked at before anything is
+decoded, so that a few bytes never become many values, nor a tag's content anything but bytes. What is read is encoded
+again and must give the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Final, cast
 
 import cbor2
@@ -17,6 +17,12 @@ import cbor2
 from sync.errors import Malformed
 
 MOST_DEPTH: Final = 4
+MOST_VALUES: Final = 65_536
+"""Values in what is decoded at once, unless told otherwise: a tenth of a second for junk made of the smallest ones."""
+
+_BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(2, 8)
+_FALSE, _NULL = 20, 22
+_LENGTH_B: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 Value = int | bytes | str | bool | None | list["Value"] | dict[int, "Value"]
 Map = dict[int, Value]
 
@@ -31,23 +37,26 @@ def encode(value: Value, depth: int = MOST_DEPTH) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def decode(data: bytes, max_size_b: int, depth: int = MOST_DEPTH) -> Value:
+def decode(data: bytes, max_size_b: int, depth: int = MOST_DEPTH, most_values: int = MOST_VALUES) -> Value:
     """The one value that ``data`` is.
 
     Raises:
-        Malformed: too long, not deterministic, of a type we never write, or followed by more bytes.
+        Malformed: too long, too many values, not deterministic, of a type we never write, or followed by more bytes.
     """
     if len(data) > max_size_b:
         raise Malformed(f"{len(data)} bytes where at most {max_size_b} are read")
-    value = _load(BytesIO(data))
+    end, _ = _scan(data, 0, depth, most_values)
+    if end != len(data):
+        raise Malformed("more bytes behind the value")
+    value = _load(data)
     if encode(value, depth) != data:
         raise Malformed("not the deterministic encoding of its content")
     return value
 
 
-def decode_map(data: bytes, max_size_b: int, depth: int = MOST_DEPTH) -> Map:
+def decode_map(data: bytes, max_size_b: int, depth: int = MOST_DEPTH, most_values: int = MOST_VALUES) -> Map:
     """As ``decode``, for a map."""
-    value = decode(data, max_size_b, depth)
+    value = decode(data, max_size_b, depth, most_values)
     if not isinstance(value, dict):
         raise Malformed("not a map")
     return value
@@ -62,20 +71,21 @@ def split_sequence(data: bytes, max_size_b: int, max_items: int) -> Iterator[byt
     """The encoded items of a CBOR sequence, each checked to be deterministic.
 
     Raises:
-        Malformed: too long, too many, cut short, or not deterministic.
+        Malformed: too long, too many items or values, cut short, or not deterministic.
     """
     if len(data) > max_size_b:
         raise Malformed(f"{len(data)} bytes where at most {max_size_b} are read")
-    stream, count = BytesIO(data), 0
-    while (start := stream.tell()) < len(data):
+    start, count, left = 0, 0, MOST_VALUES
+    while start < len(data):
         count += 1
         if count > max_items:
             raise Malformed(f"more than {max_items} items")
-        value = _load(stream)
-        item = data[start : stream.tell()]
-        if encode(value) != item:
+        end, values = _scan(data, start, MOST_DEPTH, left)
+        item = data[start:end]
+        if encode(_load(item)) != item:
             raise Malformed(f"item {count} is not the deterministic encoding of its content")
         yield item
+        start, left = end, left - values
 
 
 def whole_items(data: bytes, max_items: int) -> tuple[list[bytes], str | None]:
@@ -99,9 +109,53 @@ def whole_items(data: bytes, max_items: int) -> tuple[list[bytes], str | None]:
             return items, str(damage)
 
 
-def _load(stream: BytesIO) -> Value:
+def _scan(data: bytes, start: int, depth: int, most_values: int) -> tuple[int, int]:
+    """Where the item at ``start`` ends and how many values it is made of, from the heads alone (RFC 8949 §3).
+
+    Raises:
+        Malformed: cut short, too deep, more than ``most_values``, an indefinite length, a tag, a float.
+    """
+    at, seen = start, 0
+    to_come = [1]  # values still to come, for each list or map that is open
+    while to_come:
+        if to_come[-1] == 0:
+            to_come.pop()
+            continue
+        to_come[-1] -= 1
+        seen += 1
+        if seen > most_values:
+            raise Malformed(f"more than {most_values} values")
+        kind, number, at = _head(data, at)
+        if kind in (_BYTES, _TEXT):
+            at += number
+        elif kind in (_LIST, _MAP):
+            if len(to_come) > depth:
+                raise Malformed("nested too deep")
+            to_come.append(number if kind == _LIST else 2 * number)
+        if at + to_come[-1] > len(data):
+            raise Malformed("not CBOR: cut short")
+    return at, seen
+
+
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Major type, argument and the place behind a head."""
+    if at >= len(data):
+        raise Malformed("not CBOR: cut short")
+    kind, number = data[at] >> 5, data[at] & 0x1F
+    at += 1
+    if kind == _TAG or (kind == _SIMPLE and not _FALSE <= number <= _NULL):
+        raise Malformed("a tag, a float or a simple value is not written")
+    if number < min(_LENGTH_B):
+        return kind, number, at
+    size_b = _LENGTH_B.get(number)
+    if size_b is None or at + size_b > len(data):
+        raise Malformed("not CBOR: an indefinite length, or cut short")
+    return kind, int.from_bytes(data[at : at + size_b], "big"), at + size_b
+
+
+def _load(data: bytes) -> Value:
     try:
-        return cast(Value, cbor2.CBORDecoder(stream, read_size=1).decode())
+        return cast(Value, cbor2.loads(data))
     except (
         cbor2.CBORDecodeError,
         ValueError,
@@ -123,12 +177,21 @@ def _check(value: object, depth: int) -> None:
             _check(item, depth - 1)
     elif not (value is None or isinstance(value, int | bytes | str)):
         raise Malformed(f"{type(value).__name__} is not written")
+    elif isinstance(value, int) and not -(2**64) <= value < 2**64:
+        raise Malformed("a number beyond 64 bits is not written")
 
 
 def _check_keys(value: dict[object, object]) -> None:
     for key in value:
         if type(key) is not int or key < 0:
             raise Malformed("map keys are whole numbers from 0")
+
+
+def whole(value: Value, most: int = 2**63 - 1) -> int:
+    """The value as a whole number, 0 to ``most``; Malformed otherwise. (The pattern ``int()`` takes true and false.)"""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise Malformed(f"not a whole number from 0 to {most}")
+    return value
 
 
 def take_int(fields: Map, key: int, most: int = 2**63 - 1) -> int:
