@@ -192,6 +192,7 @@ class Seller:
         is_new: bool = True,
         slip_keys: Mapping[Station, SlipKey] | None = None,
         rules: RuleSet = RULES,
+        merchant: Merchant = STALL,
     ) -> None:
         self.medium = medium
         self.clock = clock or WoundClock()
@@ -201,7 +202,7 @@ class Seller:
         )
         self.lists = FixedLists(
             rules,
-            STALL,
+            merchant,
             {card.order.uid: card.ref for card in cards},
             {card.order.card: card.order.keys[TERMINALS] for card in cards},
             lambda key_id: CENTRE_KEY.public_key() if key_id == 1 else None,
@@ -213,13 +214,13 @@ class Seller:
         self.heard: list[Outward] = []
         self._insertion = 0
         self._sale = 0
-        self._make = (cards, entitlements, hot_list, slip_keys, rules)
+        self._make = (cards, entitlements, hot_list, slip_keys, rules, merchant)
         if is_new:
             create_journal(medium, 1, Contact(NOON - timedelta(hours=3), 1, 0, NOON - timedelta(hours=3)))
 
     def after_power_cut(self, medium: Medium) -> Seller:
         """The same terminal on what is left of its medium, in its next boot."""
-        cards, entitlements, hot_list, slip_keys, rules = self._make
+        cards, entitlements, hot_list, slip_keys, rules, merchant = self._make
         clock = WoundClock(boot=self.clock.boot + 1, boottime_ns=1_000_000_000, wall=self.clock.wall)
         return Seller(
             medium,
@@ -232,6 +233,7 @@ class Seller:
             is_new=False,
             slip_keys=slip_keys,
             rules=rules,
+            merchant=merchant,
         )
 
     def open(self) -> tuple[Outward, ...]:
@@ -262,8 +264,10 @@ class Seller:
         return said
 
     def sell(self, *lines: tuple[str, int]) -> tuple[Outward, ...]:
+        return self.sell_basket(Basket(tuple(Line(family, Cents(amount)) for family, amount in lines)))
+
+    def sell_basket(self, basket: Basket) -> tuple[Outward, ...]:
         self._sale += 1
-        basket = Basket(tuple(Line(family, Cents(amount)) for family, amount in lines))
         return self.tell(Sell(self._sale, basket))
 
     def void(self, seq: int | None = None) -> tuple[Outward, ...]:

@@ -40,7 +40,7 @@ from central.transactions import (
 )
 from domain.card_log import LogRecord, LogType
 from domain.identity import CardId, Station
-from domain.purse import Entitlement, slots_to_read
+from domain.purse import Entitlement
 from domain.slip import Slip
 from sync.card_format import (
     ENTITLEMENT_PLACE_B,
@@ -315,7 +315,7 @@ class Desk:
         """Slots a tap may have read: those the entitlement asks for at that time, or any others of its slots."""
         debited = {int(part.file) for part in told.debits if told.type == LogType.PAYMENT}
         seen: set[tuple[int, ...]] = set()
-        wanted: list[Iterable[int]] = [slots_to_read(word, told.minutes_at, told.minutes_at) for word, _ in in_force]
+        wanted: list[Iterable[int]] = [_open_or_unconfirmed(word, told.minutes_at) for word, _ in in_force]
         slots = sorted({int(slot.file) for word, _ in in_force for slot in word.slots} | debited)
         wanted += [part for size in range(min(len(slots), 6), -1, -1) for part in combinations(slots, size)][:64]
         for files in wanted:
@@ -536,3 +536,8 @@ def _counters_agree(history: History, first: int, last: int, run: list[Claim]) -
         elif before - after != taken.get(file, 0):
             return False
     return True
+
+
+def _open_or_unconfirmed(word: Entitlement, at: datetime) -> set[int]:
+    """What a tap reads where at most three slots are open; which three of more, the rules of that day said."""
+    return {int(slot.file) for slot in word.slots if slot.is_open(at, at)} | {int(file) for file in word.unconfirmed}

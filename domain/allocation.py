@@ -8,15 +8,27 @@ with a handful of purses it is found from its smallest cut, subset by subset, wi
 
 The i-th purse in order of use pays reach(first i) − reach(first i−1); lines are covered by the same formula in their
 order of cover; the amounts are the lexicographically greatest with these sums, purse by purse, line by line.
+
+Two open windows of one purse are two purses here, but what the rules say of the purse holds for both together: its
+price ceiling (a line is paid no more than one of them could) and its ceiling of a payment. In the sums above they then
+count as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from domain.money import Cents
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Windows of one purse: places in order of use, and the most all of them pay, in cents (``None``: no ceiling)."""
+
+    purses: tuple[int, ...]
+    ceiling: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,93 +38,132 @@ class Claim:
     Attributes:
         coverable: of each line, in order of cover; none below 0.
         budgets: of each purse, in order of use; none below 0.
-        may_pay: the most each purse may pay of each line: ``may_pay[purse][line]``; none below 0.
+        may_pay: the most each purse may pay of each line: ``may_pay[purse][line]``; none below 0, and the same for
+            windows of one purse.
+        together: windows of one purse, and purses with a ceiling; a purse named in none stands alone without one.
     """
 
     coverable: tuple[int, ...]
     budgets: tuple[int, ...]
     may_pay: tuple[tuple[int, ...], ...]
+    together: tuple[Together, ...] = ()
 
 
 def allocate(claim: Claim) -> tuple[tuple[Cents, ...], ...]:
     """Cents each purse pays of each line: ``amounts[purse][line]``."""
-    purses = _purse_sums(claim)
-    lines = _line_sums(claim)
+    most = _most_by_set(claim)
+    purses = _purse_sums(claim, most)
+    lines = _line_sums(claim, most)
     assert sum(purses) == sum(lines), "both are the greatest cover"
-    return _amounts(purses, lines, claim.may_pay)
+    return _amounts(purses, lines, claim, most)
 
 
 def greatest_cover(claim: Claim) -> Cents:
     """The most all purses together can pay."""
-    return Cents(sum(_purse_sums(claim)))
+    return Cents(_reach((1 << len(claim.budgets)) - 1, _budget_by_set(claim), _paid_by_set(claim, _most_by_set(claim))))
 
 
-def _purse_sums(claim: Claim) -> list[int]:
+def _purse_sums(claim: Claim, most: Sequence[Sequence[int]]) -> list[int]:
     """What each purse pays: how much further the purses reach with it than without it."""
-    paid = [_sum_paid(claim, chosen, len(claim.coverable)) for chosen in range(1 << len(claim.budgets))]
-    reached = [_reach(claim.budgets[:count], paid) for count in range(len(claim.budgets) + 1)]
+    paid, budgets = _paid_by_set(claim, most), _budget_by_set(claim)
+    reached = [_reach((1 << count) - 1, budgets, paid) for count in range(len(claim.budgets) + 1)]
     return [after - before for before, after in pairwise(reached)]
 
 
-def _line_sums(claim: Claim) -> list[int]:
+def _line_sums(claim: Claim, most: Sequence[Sequence[int]]) -> list[int]:
     """What is covered of each line: how much more can be covered with it than with the lines before it alone."""
-    paid, reached = [0] * (1 << len(claim.budgets)), [0]
+    everyone, budgets = len(most) - 1, _budget_by_set(claim)
+    paid, reached = [0] * len(most), [0]
     for line, coverable in enumerate(claim.coverable):
-        for chosen in range(len(paid)):
-            paid[chosen] += min(coverable, _most(claim.may_pay, chosen, line))
-        reached.append(_reach(claim.budgets, paid))
+        for chosen in range(1, len(most)):
+            paid[chosen] += min(coverable, most[chosen][line])
+        reached.append(_reach(everyone, budgets, paid))
     return [after - before for before, after in pairwise(reached)]
 
 
-def _reach(budgets: Sequence[int], paid: Sequence[int]) -> int:
-    """The smallest cut: for each set of purses, what lines let it pay, and the budgets of the others."""
-    everyone = sum(budgets)
-    return min(
-        everyone - sum(budget for purse, budget in enumerate(budgets) if chosen >> purse & 1) + paid[chosen]
-        for chosen in range(1 << len(budgets))
-    )
+def _reach(purses: int, budgets: Sequence[int], paid: Sequence[int]) -> int:
+    """The smallest cut among these purses: what lines let some of them pay, and the budgets of the others."""
+    return min(budgets[purses ^ chosen] + paid[chosen] for chosen in range(purses + 1) if chosen | purses == purses)
 
 
-def _sum_paid(claim: Claim, chosen: int, lines: int) -> int:
-    return sum(min(claim.coverable[line], _most(claim.may_pay, chosen, line)) for line in range(lines))
+def _paid_by_set(claim: Claim, most: Sequence[Sequence[int]]) -> list[int]:
+    return [sum(map(min, claim.coverable, of_lines)) for of_lines in most]
 
 
-def _most(may_pay: Sequence[Sequence[int]], chosen: int, line: int) -> int:
-    return sum(row[line] for purse, row in enumerate(may_pay) if chosen >> purse & 1)
+def _budget_by_set(claim: Claim) -> list[int]:
+    """What the purses of each set can pay in all: their budgets, and no more together than their ceiling."""
+    sums = [0] * (1 << len(claim.budgets))
+    for group in _groups(claim):
+        for chosen in range(len(sums)):
+            budget = sum(claim.budgets[purse] for purse in group.purses if chosen >> purse & 1)
+            sums[chosen] += budget if group.ceiling is None else min(budget, group.ceiling)
+    return sums
+
+
+def _most_by_set(claim: Claim) -> list[list[int]]:
+    """The most the purses of each set may pay of each line: ``most[set][line]``; windows of one purse count once."""
+    group_of = {purse: number for number, group in enumerate(_groups(claim)) for purse in group.purses}
+    most = [[0] * len(claim.coverable)]
+    for chosen in range(1, 1 << len(claim.budgets)):
+        purse = chosen.bit_length() - 1
+        before = chosen ^ 1 << purse
+        if any(before >> other & 1 and group_of[other] == group_of[purse] for other in range(purse)):
+            most.append(most[before])
+        else:
+            most.append([had + more for had, more in zip(most[before], claim.may_pay[purse], strict=True)])
+    return most
+
+
+def _groups(claim: Claim) -> tuple[Together, ...]:
+    named = {purse for group in claim.together for purse in group.purses}
+    return (*claim.together, *(Together((purse,)) for purse in range(len(claim.budgets)) if purse not in named))
 
 
 def _amounts(
-    purses: Sequence[int], lines: Sequence[int], may_pay: Sequence[Sequence[int]]
+    purses: Sequence[int], lines: Sequence[int], claim: Claim, most: Sequence[Sequence[int]]
 ) -> tuple[tuple[Cents, ...], ...]:
     """The lexicographically greatest amounts with these sums.
 
-    An amount can be raised until some set of other purses could no longer place its own: a set ``A`` needs on this line
-    what its purses have left beyond what the other lines take from it.
+    An amount can be raised until some set of later purses could no longer place its own: such a set needs on this line
+    what its purses have to pay beyond what the other lines take from it.
     """
-    left, needs = list(purses), list(lines)
-    open_to = [list(row) for row in may_pay]
-    takes = [
-        sum(min(need, _most(open_to, chosen, line)) for line, need in enumerate(needs))
-        for chosen in range(1 << len(left))
-    ]
-    amounts = [[0] * len(needs) for _ in left]
-    for purse, line in ((purse, line) for purse in range(len(left)) for line in range(len(needs))):
-        others = [chosen for chosen in range(len(takes)) if not chosen >> purse & 1]
-        amount = min(open_to[purse][line], left[purse], needs[line])
-        for chosen in others:
-            here = min(needs[line], _most(open_to, chosen, line))
-            must_keep = _sum_of(left, chosen) - (takes[chosen] - here)
-            amount = min(amount, needs[line] - max(must_keep, 0))
-        before = [min(needs[line], _most(open_to, chosen, line)) for chosen in range(len(takes))]
-        amounts[purse][line] = amount
-        left[purse] -= amount
-        needs[line] -= amount
-        open_to[purse][line] = 0
-        for chosen, had in enumerate(before):
-            takes[chosen] += min(needs[line], _most(open_to, chosen, line)) - had
-    assert not any(left) and not any(needs), "the sums can be placed"
-    return tuple(tuple(Cents(amount) for amount in row) for row in amounts)
+    needs = list(lines)
+    open_to = [list(row) for row in most]
+    amounts = [[0] * len(needs) for _ in purses]
+    for purse, budget in enumerate(purses):
+        later = _sets_of(range(purse + 1, len(purses)))
+        owed = {chosen: sum(purses[other] for other in range(len(purses)) if chosen >> other & 1) for chosen in later}
+        takes = {chosen: sum(map(min, needs, open_to[chosen])) for chosen in later}
+        siblings = [chosen for chosen in later if _is_shared(claim, purse, chosen)]
+        left = budget
+        for line, need in enumerate(needs):
+            amount = min(left, need, open_to[1 << purse][line])
+            if amount == 0:
+                continue
+            for chosen in later:
+                elsewhere = takes[chosen] - min(need, open_to[chosen][line])
+                amount = min(amount, need - max(owed[chosen] - elsewhere, 0))
+            before = {chosen: min(need, open_to[chosen][line]) for chosen in later}
+            for chosen in siblings:
+                open_to[chosen][line] -= amount
+            for chosen in later:
+                takes[chosen] += min(need - amount, open_to[chosen][line]) - before[chosen]
+            amounts[purse][line] = amount
+            needs[line] -= amount
+            left -= amount
+        assert left == 0, "the sums can be placed"
+    assert not any(needs), "the sums can be placed"
+    return tuple(tuple(map(Cents, row)) for row in amounts)
 
 
-def _sum_of(amounts: Sequence[int], chosen: int) -> int:
-    return sum(amount for purse, amount in enumerate(amounts) if chosen >> purse & 1)
+def _sets_of(purses: Iterable[int]) -> list[int]:
+    """Every set of these purses but the empty one, as bits."""
+    sets = [0]
+    for purse in purses:
+        sets += [chosen | 1 << purse for chosen in sets]
+    return sets[1:]
+
+
+def _is_shared(claim: Claim, purse: int, chosen: int) -> bool:
+    """Whether the set holds another window of that purse."""
+    return any(purse in group.purses and any(chosen >> other & 1 for other in group.purses) for group in claim.together)

@@ -1,30 +1,36 @@
 """The decision: which lines a card pays, from which slots, and why not the rest. Total and pure.
 
 The same arguments give the same answer at the stall, at the centre and in a simulation. Each open slot is a purse of
-its own; which pays what is shared out by ``domain.allocation``.
+its own; which pays what is shared out by ``domain.cover``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from domain.allocation import Claim, allocate
 from domain.basket import Basket, Line
+from domain.bonus import Bonus, bonus_of, campaigns_on, can_earn, money_earns, unsure_bonus
 from domain.card_log import Carried, Debit, LogRecord, carried_totals
-from domain.family import is_within
-from domain.identity import CardId, SlotFile
+from domain.cover import Bound, Cover, OpenPurse, Request, cover
+from domain.days import Days, days_of
+from domain.identity import CardId, PurseNumber, SlotFile
+from domain.may_pay import most_of, why_no_purse, why_not
 from domain.money import ZERO, Cents, not_negative, total
 from domain.purse import Counters, Entitlement, Slot, open_slots
 from domain.reason import Reason
-from domain.rule_set import Ceilings, Merchant, Purse, RuleSet
+from domain.rule_set import Campaign, Ceilings, Merchant, Purse, RuleSet
 from domain.slip import Slip, accepted_slips, given_back
 
 MOST_A_DEBIT: Final = Cents(0xFFFFF)
 """The log record of the card has twenty bits for an amount: 10 485,75 €."""
+
+_ANY_OTHER: Final = PurseNumber(0)
+_MATCHING: Final = PurseNumber(256)
+"""No purses: before a card is seen, all that pay by themselves, and the one that matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class CardFacts:
         no_entitlement: why there is none, where there is none.
         slips: voids the card carries, signatures verified, revoked terminals left out.
         seen: the furthest this terminal has seen its counters, or ``None``.
+        bonus_cap: this card's share of its household's month cap, in cents, or ``None`` for a card alone.
     """
 
     card: CardId
@@ -86,6 +93,7 @@ class CardFacts:
     no_entitlement: Reason = Reason.ENTITLEMENT_MISSING
     slips: tuple[Slip, ...] = ()
     seen: Counters | None = None
+    bonus_cap: Cents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class StallFacts:
         paid_here_today: by this card at this terminal today, in cents.
         terminal_left: cents the terminal may still take before its next sync, ``None`` for no limit.
         card_left: cents of these this card may still spend here, ``None`` for no limit.
+        paid_here_by_purse: what the purses of this card paid at this terminal today, in cents, or ``None`` where that
+            is not counted: then each purse may have paid all of ``paid_here_today``.
     """
 
     t_lo: datetime
@@ -107,12 +117,22 @@ class StallFacts:
     paid_here_today: Cents
     terminal_left: Cents | None = None
     card_left: Cents | None = None
+    paid_here_by_purse: Mapping[PurseNumber, Cents] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer: per line, per slot, and the rest; the slips that were counted. ``refusal`` is set when the card pays
-    nothing at all.
+    """The answer.
+
+    Attributes:
+        lines: what is paid of each, and why not more.
+        debits: what is taken from each slot, in file order.
+        carried: totals that counted before this payment.
+        refusal: set when the card pays nothing at all.
+        limited_by: reason of the first line paid less than announced, or ``None``.
+        slips: those counted.
+        bonus: what the payment earns; ``None`` where no campaign is in force.
+        bonus_cap: the card's share of the month cap, or ``None``.
     """
 
     lines: tuple[LineDecision, ...]
@@ -121,6 +141,8 @@ class Decision:
     refusal: Reason | None = None
     limited_by: Reason | None = None
     slips: tuple[Slip, ...] = ()
+    bonus: Bonus | None = None
+    bonus_cap: Cents | None = None
 
     @property
     def paid(self) -> Cents:
@@ -133,40 +155,47 @@ class Decision:
         return total(line.uncovered for line in self.lines)
 
 
-def announce(basket: Basket, rules: RuleSet, merchant: Merchant) -> Announcement:
-    """What the card will be asked, from basket, rules and merchant alone."""
-    return Announcement(tuple(_announce_line(line, rules, merchant) for line in basket.lines))
+def announce(basket: Basket, rules: RuleSet, merchant: Merchant, days: Days | None = None) -> Announcement:
+    """What a card will be asked, from basket, rules and merchant alone: no card pays more.
+
+    Args:
+        days: it can be; certificates and the merchant's entry must hold on them. ``None`` asks for no date.
+    """
+    return _announced(basket, _reasons(basket, rules, merchant, days), rules, merchant, days)
 
 
 def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, stall: StallFacts) -> Decision:
     """What this card pays of this basket now, and a reason for every cent it does not pay."""
-    announced = announce(basket, rules, merchant)
     zone = ZoneInfo(rules.timezone)
+    days = days_of(stall.t_lo, stall.t_late, zone)
     carried = carried_totals(card.newest, stall.t_lo, zone)
+    reasons = _reasons(basket, rules, merchant, days)
+    announced = _announced(basket, reasons, rules, merchant, days)
     refusal = _refusal(announced, card, stall)
     if refusal is not None:
         return _nothing(announced, carried, refusal)
     assert card.entitlement is not None  # _refusal has said so
+    here = _Here(rules, merchant, days, stall)
     slots = _usable_slots(card.entitlement, card.counters, rules, stall)
     slips = accepted_slips(card.slips, card.entitlement, card.counters.tmc, stall.t_lo, stall.t_late)
-    claim = _claim(announced, slots, left_in_slots(slots, card.counters, slips), rules, merchant)
-    shares = allocate(claim)
-    covered = total(Cents(sum(row)) for row in shares)
-    most, ceiling = min(_ceilings(rules, stall, carried), key=lambda bound: bound[0])
-    if covered > most:
-        shares = allocate(_cut(claim, shares, most))
-    elif covered == 0:
-        return _nothing(announced, carried, _empty_reason(card.entitlement, slots, stall))
-    limited_by = ceiling if covered > most else _empty_reason(card.entitlement, slots, stall)
-    if most <= 0:
-        return _nothing(announced, carried, ceiling)
-    paid = total(Cents(sum(row)) for row in shares)
+    request = _request(basket, reasons, slots, _open_purses(slots, card.counters, slips, rules), carried, here)
+    covered = cover(request)
+    lines = tuple(
+        _decided(number, line, reasons[number], slots, covered, card.entitlement, here)
+        for number, line in enumerate(basket.lines)
+    )
+    asked = [line for line, known in zip(lines, announced.lines, strict=True) if line.paid < known.paid]
+    if all(line.paid == 0 for line in lines):
+        return _nothing(announced, carried, next(line.reason for line in asked if line.reason is not None))
+    bonus = _bonus(lines, slots, carried, card.bonus_cap, here)
     return Decision(
-        lines=_cover(announced.lines, slots, shares, limited_by),
-        debits=_debits(slots, shares),
+        lines=lines,
+        debits=_debits(slots, covered),
         carried=carried,
-        limited_by=limited_by if paid < announced.asked else None,
+        limited_by=asked[0].reason if asked else None,
         slips=slips,
+        bonus=bonus,
+        bonus_cap=card.bonus_cap,
     )
 
 
@@ -180,56 +209,270 @@ def left_in_slots(slots: Iterable[Slot], counters: Counters, slips: Iterable[Sli
     }
 
 
-def totals_after_void(newest: LogRecord | None, payment: LogRecord, carried: Carried, timezone: ZoneInfo) -> Carried:
+def totals_after_void(
+    newest: LogRecord | None,
+    payment: LogRecord,
+    carried: Carried,
+    timezone: ZoneInfo,
+    base: Cents | None = ZERO,
+    written_at: datetime | None = None,
+) -> Carried:
     """The totals a void's log record carries: without what its payment added, unless they started again since.
 
     Args:
         newest: newest record on the card.
         payment: log record of the payment undone.
         carried: the totals that count now.
+        base: cents the payment added to the month's base, ``None`` where that is unknown.
+        written_at: time the void's own record bears; in another month than the newest one it leaves a base that did
+            not start again unknown. ``None``: the newest record's.
     """
-    day_total = carried.day_total
-    if newest is None or day_total is None:
+    if newest is None:
         return carried
-    paid_on = payment.minutes_at.astimezone(timezone).date()
-    is_same_day = newest.minutes_at.astimezone(timezone).date() == paid_on
-    if not is_same_day or day_total != newest.day_total:
-        return carried
-    return Carried(month_base=carried.month_base, day_total=not_negative(day_total - payment.amount))
+    then, last, now = (
+        at.astimezone(timezone).date()
+        for at in (payment.minutes_at, newest.minutes_at, written_at or newest.minutes_at)
+    )
+    day_total, month_base = carried.day_total, carried.month_base
+    if day_total is not None and last == then and day_total == newest.day_total:
+        day_total = not_negative(day_total - payment.amount)
+    is_same_month = (last.year, last.month) == (then.year, then.month)
+    if month_base is not None and is_same_month and month_base == newest.month_base:
+        month_base = None if base is None else not_negative(month_base - base)
+    if month_base and (now.year, now.month) != (last.year, last.month):
+        month_base = None
+    return Carried(month_base=month_base, day_total=day_total)
 
 
 def totals_after(decision: Decision) -> Carried:
-    """The totals the new log record carries: the day's total with this payment; no campaign, so the base stays."""
-    day_total = decision.carried.day_total
-    return Carried(
-        month_base=decision.carried.month_base,
-        day_total=None if day_total is None else day_total + decision.paid,
+    """The totals the new log record carries: the day's total and the month's base with this payment."""
+    day_total, base = decision.carried.day_total, decision.carried.month_base
+    if decision.bonus is not None and base is not None:
+        base = None if decision.bonus.base is None else base + decision.bonus.base
+    return Carried(month_base=base, day_total=None if day_total is None else day_total + decision.paid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """Where and when it is, and under which rules."""
+
+    rules: RuleSet
+    merchant: Merchant
+    days: Days
+    stall: StallFacts
+
+
+def _reasons(basket: Basket, rules: RuleSet, merchant: Merchant, days: Days | None) -> tuple[Reason | None, ...]:
+    """Why no purse pays a line, line by line."""
+    return tuple(why_no_purse(line, rules, merchant, days) for line in basket.lines)
+
+
+def _announced(
+    basket: Basket, reasons: Sequence[Reason | None], rules: RuleSet, merchant: Merchant, days: Days | None
+) -> Announcement:
+    """The cover by a card that has every purse, and more in each than the basket costs.
+
+    Without budgets all purses that pay by themselves are one: together they may pay the sum of what each may.
+    """
+    prices = _prices(basket, reasons)
+    by_itself, matching = [0] * len(prices), [0] * len(prices)
+    match = None
+    for purse in rules.purses:
+        row = _may_pay(basket, reasons, purse, rules, merchant, days)
+        if purse.match is not None:
+            match, matching = purse.match, list(row)
+        else:
+            by_itself = [had + more for had, more in zip(by_itself, row, strict=True)]
+    plenty = Bound(Cents(sum(prices)), Reason.PURSE_EMPTY)
+    purses = [OpenPurse(_ANY_OTHER, plenty)] if match is None else [OpenPurse(_MATCHING, plenty, match)]
+    rows = [tuple(by_itself)] if match is None else [tuple(matching)]
+    if match is not None:
+        purses.append(OpenPurse(_ANY_OTHER, plenty))
+        rows.append(tuple(by_itself))
+    most = rules.ceilings.payment
+    covered = cover(
+        Request(
+            prices=prices,
+            purses=tuple(purses),
+            may_pay=tuple(rows),
+            earns=(False,) * len(prices),
+            ceilings={},
+            most=plenty if most is None else Bound(most, Reason.PAYMENT_CEILING),
+        )
+    )
+    return Announcement(
+        tuple(
+            LineDecision(line, covered.of_line(number), reasons[number] or covered.reasons[number])
+            for number, line in enumerate(basket.lines)
+        )
     )
 
 
-def _announce_line(line: Line, rules: RuleSet, merchant: Merchant) -> LineDecision:
-    reason = _line_reason(line, rules, merchant)
-    return LineDecision(line, ZERO if reason else line.amount, reason)
+def _prices(basket: Basket, reasons: Sequence[Reason | None]) -> tuple[int, ...]:
+    return tuple(0 if reason else int(line.amount) for line, reason in zip(basket.lines, reasons, strict=True))
 
 
-def _line_reason(line: Line, rules: RuleSet, merchant: Merchant) -> Reason | None:
-    if line.amount <= 0:
-        return Reason.NEGATIVE_OR_ZERO_AMOUNT
-    if line.family not in rules.families:
-        return Reason.FAMILY_NOT_KNOWN
-    if rules.is_never(line.family):
-        return Reason.NEVER_FAMILY
-    reasons = [_purse_reason(line, purse, rules, merchant) for purse in rules.purses]
-    return None if None in reasons else reasons[0]
+def _may_pay(
+    basket: Basket,
+    reasons: Sequence[Reason | None],
+    purse: Purse,
+    rules: RuleSet,
+    merchant: Merchant,
+    days: Days | None,
+) -> tuple[int, ...]:
+    """The most a purse may pay of each line, in cents."""
+    return tuple(
+        0 if reason or why_not(line, purse, rules, merchant, days) else int(most_of(line, purse))
+        for line, reason in zip(basket.lines, reasons, strict=True)
+    )
 
 
-def _purse_reason(line: Line, purse: Purse, rules: RuleSet, merchant: Merchant) -> Reason | None:
-    here = [rule for rule in purse.pays if not rule.merchants or rule.merchants & merchant.groups]
-    if not here:
-        return Reason.MERCHANT_NOT_IN_THIS_PURSE
-    if any(is_within(line.family, condition.families, rules.families) for condition in here):
+def _open_purses(
+    slots: Sequence[Slot], counters: Counters, slips: Iterable[Slip], rules: RuleSet
+) -> tuple[OpenPurse, ...]:
+    left, back = left_in_slots(slots, counters, slips), given_back(slips)
+    purses = []
+    for slot in slots:
+        value, purse = counters.values[slot.file], rules.purse(slot.purse)
+        is_worn_out = value < slot.limit + back.get(slot.file, ZERO) - slot.spent(value)
+        budget = Bound(left[slot.file], Reason.CARD_FILE_EXHAUSTED if is_worn_out else Reason.PURSE_EMPTY)
+        if budget.cents > MOST_A_DEBIT:
+            budget = Bound(MOST_A_DEBIT, Reason.PAYMENT_CEILING)
+        purses.append(OpenPurse(slot.purse, budget, None if purse is None else purse.match))
+    return tuple(purses)
+
+
+def _request(
+    basket: Basket,
+    reasons: Sequence[Reason | None],
+    slots: Sequence[Slot],
+    open_purses: tuple[OpenPurse, ...],
+    carried: Carried,
+    here: _Here,
+) -> Request:
+    purses = _purses_of(slots, here.rules)
+    rows = {
+        number: _may_pay(basket, reasons, purse, here.rules, here.merchant, here.days)
+        for number, purse in purses.items()
+    }
+    return Request(
+        prices=_prices(basket, reasons),
+        purses=open_purses,
+        may_pay=tuple(rows[purse.number] for purse in open_purses),
+        earns=_earns(basket, purses.values(), rows, here),
+        ceilings=_purse_ceilings(purses.values(), carried, here.stall),
+        most=min(_ceilings(here.rules, here.stall, carried), key=lambda bound: bound.cents),
+    )
+
+
+def _purses_of(slots: Iterable[Slot], rules: RuleSet) -> Mapping[PurseNumber, Purse]:
+    """The purses of usable slots, which the rules all know."""
+    return {slot.purse: purse for slot in slots if (purse := rules.purse(slot.purse)) is not None}
+
+
+def _earns(
+    basket: Basket, purses: Collection[Purse], rows: Mapping[PurseNumber, Sequence[int]], here: _Here
+) -> tuple[bool, ...]:
+    """Whether a purse of this card can earn a bonus on a line."""
+    campaigns = campaigns_on(here.rules, here.days)
+    return tuple(
+        any(
+            can_earn(line, campaign, here.rules, here.merchant, here.days)
+            and any(money_earns(purse, campaign) and rows[purse.number][number] > 0 for purse in purses)
+            for campaign in campaigns
+        )
+        for number, line in enumerate(basket.lines)
+    )
+
+
+def _purse_ceilings(purses: Iterable[Purse], carried: Carried, stall: StallFacts) -> Mapping[PurseNumber, Bound]:
+    """What is left of each purse's own ceilings; the tightest of them."""
+    tightest: dict[PurseNumber, Bound] = {}
+    for purse in purses:
+        bounds = []
+        if purse.ceilings.payment is not None:
+            bounds.append(Bound(purse.ceilings.payment, Reason.PURSE_CEILING_OF_A_PAYMENT))
+        if purse.ceilings.day is not None:
+            left = purse.ceilings.day - _paid_today_from(purse, carried, stall)
+            bounds.append(Bound(not_negative(left), Reason.PURSE_CEILING_OF_A_DAY))
+        if bounds:
+            tightest[purse.number] = min(bounds, key=lambda bound: bound.cents)
+    return tightest
+
+
+def _paid_today_from(purse: Purse, carried: Carried, stall: StallFacts) -> Cents:
+    """Cents a purse has paid today at most: here as known, elsewhere all the card has paid there."""
+    here = stall.paid_here_today
+    elsewhere = ZERO if carried.day_total is None else not_negative(carried.day_total - here)
+    if stall.paid_here_by_purse is not None:
+        here = stall.paid_here_by_purse.get(purse.number, ZERO)
+    return here + elsewhere
+
+
+def _decided(
+    number: int,
+    line: Line,
+    reason: Reason | None,
+    slots: Sequence[Slot],
+    covered: Cover,
+    entitlement: Entitlement,
+    here: _Here,
+) -> LineDecision:
+    by_slot = tuple(
+        Debit(slot.file, row[number]) for slot, row in zip(slots, covered.amounts, strict=True) if row[number] > 0
+    )
+    paid = total(share.amount for share in by_slot)
+    if reason is None and paid < line.amount:
+        reason = covered.reasons[number] or _why_no_slot(line, slots, entitlement, here)
+    return LineDecision(line, paid, reason, by_slot)
+
+
+def _why_no_slot(line: Line, slots: Sequence[Slot], entitlement: Entitlement, here: _Here) -> Reason:
+    """Why no open purse of this card may pay a line that some purse may."""
+    rules, stall = here.rules, here.stall
+    is_open = [slot for slot in entitlement.slots if slot.is_open(stall.t_lo, stall.t_late)]
+    known = [(slot, purse) for slot in entitlement.slots if (purse := rules.purse(slot.purse)) is not None]
+    shut = [slot for slot, purse in known if why_not(line, purse, rules, here.merchant, here.days) is None]
+    if any(slot.start > stall.t_late for slot in shut):
+        return Reason.PURSE_NOT_OPEN_YET
+    if shut:
+        return Reason.PURSE_EMPTY if any(slot in is_open for slot in shut) else Reason.PURSE_LAPSED
+    if any(rules.purse(slot.purse) is None for slot in is_open):
+        return Reason.LISTS_TOO_OLD
+    in_order = [purse for slot in slots if (purse := rules.purse(slot.purse)) is not None]
+    for purse in (*in_order, *(purse for _, purse in known)):
+        reason = why_not(line, purse, rules, here.merchant, here.days)
+        if reason is not None:
+            return reason
+    return Reason.PURSE_EMPTY
+
+
+def _bonus(
+    lines: Sequence[LineDecision], slots: Sequence[Slot], carried: Carried, card_cap: Cents | None, here: _Here
+) -> Bonus | None:
+    campaigns = campaigns_on(here.rules, here.days)
+    bases = [_base(campaign, lines, slots, here) for campaign in campaigns]
+    if not here.days.is_one_month:
+        return unsure_bonus(campaigns, bases)
+    if not campaigns:
         return None
-    return Reason.NOT_IN_THE_LIST
+    return bonus_of(campaigns[0], bases[0], carried.month_base, card_cap)
+
+
+def _base(campaign: Campaign, lines: Sequence[LineDecision], slots: Sequence[Slot], here: _Here) -> Cents:
+    """Cents of these lines that come from purses that earn, on lines that earn."""
+    earning = {
+        slot.file
+        for slot in slots
+        if (purse := here.rules.purse(slot.purse)) is not None and money_earns(purse, campaign)
+    }
+    return total(
+        share.amount
+        for decided in lines
+        if decided.by_slot and can_earn(decided.line, campaign, here.rules, here.merchant, here.days)
+        for share in decided.by_slot
+        if share.file in earning
+    )
 
 
 def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Reason | None:
@@ -272,31 +515,26 @@ def is_behind(counters: Counters, seen: Counters | None) -> bool:
 def _usable_slots(entitlement: Entitlement, counters: Counters, rules: RuleSet, stall: StallFacts) -> tuple[Slot, ...]:
     return tuple(
         slot
-        for slot in open_slots(entitlement, stall.t_lo, stall.t_late)
+        for slot in open_slots(entitlement, rules, stall.t_lo, stall.t_late)
         if slot.file in counters.values and rules.purse(slot.purse) is not None
     )
 
 
-def _empty_reason(entitlement: Entitlement, slots: tuple[Slot, ...], stall: StallFacts) -> Reason:
-    if slots:
-        return Reason.PURSE_EMPTY
-    if any(slot.start > stall.t_late for slot in entitlement.slots):
-        return Reason.PURSE_NOT_OPEN_YET
-    return Reason.PURSE_LAPSED if entitlement.slots else Reason.PURSE_EMPTY
-
-
-def _ceilings(rules: RuleSet, stall: StallFacts, carried: Carried) -> list[tuple[Cents, Reason]]:
+def _ceilings(rules: RuleSet, stall: StallFacts, carried: Carried) -> list[Bound]:
+    """What holds for the whole payment."""
     bounds = []
     day_total = stall.paid_here_today if carried.day_total is None else carried.day_total
     usual = rules.ceilings
-    bounds.append((not_negative(usual.floor_limit - stall.paid_here_today), Reason.FLOOR_LIMIT))
-    bounds.append((not_negative(usual.day_total - day_total), Reason.DAY_TOTAL))
+    if usual.payment is not None:
+        bounds.append(Bound(usual.payment, Reason.PAYMENT_CEILING))
+    bounds.append(Bound(not_negative(usual.floor_limit - stall.paid_here_today), Reason.FLOOR_LIMIT))
+    bounds.append(Bound(not_negative(usual.day_total - day_total), Reason.DAY_TOTAL))
     aged = day_total_by_age(usual, stall.lists_age_days)
     if aged is not None:
-        bounds.append((not_negative(aged - day_total), Reason.LISTS_TOO_OLD))
+        bounds.append(Bound(not_negative(aged - day_total), Reason.LISTS_TOO_OLD))
     for left in (stall.terminal_left, stall.card_left):
         if left is not None:
-            bounds.append((not_negative(left), Reason.TERMINAL_LIMIT))
+            bounds.append(Bound(not_negative(left), Reason.TERMINAL_LIMIT))
     return bounds
 
 
@@ -309,55 +547,10 @@ def day_total_by_age(ceilings: Ceilings, lists_age_days: int) -> Cents | None:
 
 
 def _nothing(announced: Announcement, carried: Carried, reason: Reason) -> Decision:
-    lines = tuple(LineDecision(line.line, ZERO, line.reason or reason) for line in announced.lines)
+    lines = tuple(LineDecision(line.line, ZERO, reason if line.paid > 0 else line.reason) for line in announced.lines)
     return Decision(lines=lines, debits=(), carried=carried, refusal=reason, limited_by=reason)
 
 
-def _claim(
-    announced: Announcement, slots: tuple[Slot, ...], left: Mapping[SlotFile, Cents], rules: RuleSet, merchant: Merchant
-) -> Claim:
-    """What each open slot, a purse of its own, may pay of each line."""
-    may_pay = []
-    for slot in slots:
-        purse = rules.purse(slot.purse)
-        assert purse is not None, "usable slots are of purses the rules know"
-        may_pay.append(
-            tuple(
-                int(line.paid) if _purse_reason(line.line, purse, rules, merchant) is None else 0
-                for line in announced.lines
-            )
-        )
-    return Claim(
-        coverable=tuple(int(line.paid) for line in announced.lines),
-        budgets=tuple(int(min(left[slot.file], MOST_A_DEBIT)) for slot in slots),
-        may_pay=tuple(may_pay),
-    )
-
-
-def _cut(claim: Claim, shares: tuple[tuple[Cents, ...], ...], most: Cents) -> Claim:
-    """A ceiling of the whole payment cuts from the last line back."""
-    kept, left = [], int(most)
-    for line in range(len(claim.coverable)):
-        part = min(sum(int(row[line]) for row in shares), left)
-        left -= part
-        kept.append(part)
-    return replace(claim, coverable=tuple(kept))
-
-
-def _cover(
-    lines: tuple[LineDecision, ...], slots: tuple[Slot, ...], shares: tuple[tuple[Cents, ...], ...], binding: Reason
-) -> tuple[LineDecision, ...]:
-    covered = []
-    for number, line in enumerate(lines):
-        by_slot = tuple(
-            Debit(slot.file, row[number]) for slot, row in zip(slots, shares, strict=True) if row[number] > 0
-        )
-        paid = total(share.amount for share in by_slot)
-        reason = line.reason or (binding if paid < line.line.amount else None)
-        covered.append(LineDecision(line.line, paid, reason, by_slot))
-    return tuple(covered)
-
-
-def _debits(slots: tuple[Slot, ...], shares: tuple[tuple[Cents, ...], ...]) -> tuple[Debit, ...]:
-    sums = [Debit(slot.file, total(row)) for slot, row in zip(slots, shares, strict=True)]
+def _debits(slots: Sequence[Slot], covered: Cover) -> tuple[Debit, ...]:
+    sums = [Debit(slot.file, total(row)) for slot, row in zip(slots, covered.amounts, strict=True)]
     return tuple(sorted((debit for debit in sums if debit.amount > 0), key=lambda debit: debit.file))

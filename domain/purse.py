@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
 from domain.money import ZERO, Cents, not_negative
+from domain.rule_set import RuleSet
+
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+"""Later than every end of a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +104,22 @@ class Counters:
     values: Mapping[SlotFile, Cents]
 
 
-def slots_to_read(entitlement: Entitlement, t_lo: datetime, t_late: datetime) -> tuple[SlotFile, ...]:
+def slots_to_read(entitlement: Entitlement, rules: RuleSet, t_lo: datetime, t_late: datetime) -> tuple[SlotFile, ...]:
     """Files whose value a tap reads: the open slots (three at most) and the unconfirmed ones, in file order."""
-    wanted = {slot.file for slot in open_slots(entitlement, t_lo, t_late)} | entitlement.unconfirmed
+    wanted = {slot.file for slot in open_slots(entitlement, rules, t_lo, t_late)} | entitlement.unconfirmed
     return tuple(sorted(wanted))
 
 
-def open_slots(entitlement: Entitlement, t_lo: datetime, t_late: datetime) -> tuple[Slot, ...]:
-    """The open slots in order of use (soonest to lapse first, then file order), three at most."""
+def open_slots(entitlement: Entitlement, rules: RuleSet, t_lo: datetime, t_late: datetime) -> tuple[Slot, ...]:
+    """The open slots in order of use, three at most: match; soonest to lapse; narrowest; order of the rule set; file.
+
+    Slots of purses the rules do not know come last.
+    """
     is_open = [slot for slot in entitlement.slots if slot.is_open(t_lo, t_late)]
-    ordered = sorted(is_open, key=lambda slot: (slot.end is None, slot.end or slot.start, slot.file))
-    return tuple(ordered[:MOST_SLOTS_A_PAYMENT])
+    return tuple(sorted(is_open, key=lambda slot: _order_of_use(slot, rules))[:MOST_SLOTS_A_PAYMENT])
+
+
+def _order_of_use(slot: Slot, rules: RuleSet) -> tuple[bool, bool, datetime, int, int, int]:
+    is_unknown = rules.purse(slot.purse) is None
+    matches_nothing, width, place = rules.order_of_use(slot.purse)
+    return (is_unknown, matches_nothing, slot.end or NEVER, width, place, slot.file)

@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "issue": "faire d'une carte vierge une carte du programme",
     "card": "ce qu'une carte sait faire, prouvé sur la carte",
     "doctor": "lecteurs et caisse : ce qui va, et ce qu'il y a à faire",
+    "products": "du code-barres à la famille",
+    "rules": "vérifier des règles, les lire en français, calculer leurs exemples",
     "central": "le centre",
     "bench": "mesures, chacune à côté de sa référence",
     "emulate": "matériel virtuel",

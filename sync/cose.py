@@ -27,13 +27,14 @@ class ContentType:
     RECORD = "panier/record/1"
     ANSWER = "panier/answer/1"
     CERTIFICATE = "panier/certificate/1"
-    RULE_SET = "panier/rule-set/0"
-    MERCHANT = "panier/merchant/0"
+    RULE_SET = "panier/rule-set/1"
+    MERCHANT = "panier/merchant/1"
     HOT_LIST = "panier/hot-list/1"
     CARD_KEYS = "panier/card-keys/1"
     CENTRE_KEYS = "panier/centre-keys/1"
     ENTITLEMENTS = "panier/entitlements/1"
     TERMINALS = "panier/terminals/1"
+    PRODUCTS = "panier/products/1"
     ENROLMENT = "panier/enrolment/1"
 
 

@@ -16,7 +16,7 @@ from sync.cose import ContentType, Sign1, open1, sign1, verify1
 from sync.crypto import PublicKey, sha256
 from sync.errors import UnknownVersion
 
-MOST_RECORD_B: Final = 4_096
+MOST_RECORD_B: Final = 8_192
 ENVELOPE_VERSION: Final = 1
 BODY_VERSION: Final = 0
 
@@ -72,7 +72,7 @@ class Pay:
     ENTITLEMENT_WRITTEN = 12  # whether this transaction wrote it on the card
     LINES = 13  # [[family, price, typed 0/1, paid, reason or 0]]
     REST = 14  # cents paid otherwise
-    CAMPAIGN = 15  # "none"
+    CAMPAIGN = 15  # code of the campaign in force, or "none"
     MERCHANT_VERSION = 16
     LISTS_AGE_DAYS = 17
     PAID_HERE_TODAY = 18  # cents by this card at this terminal before
@@ -82,6 +82,10 @@ class Pay:
     SHARES = 24  # [[line from 0, file, cents paid of it from this slot]]
     PROOF = 25  # 0: the card gives none, TMV is zeros and the TMI the terminal's own account; missing: TMV is the proof
     SLIPS_COUNTED = 23  # [[station, seq of the void]] of the slips the decision counted
+    BONUS = 29  # [base of this payment, month's base before, shown, the card's cap]; cents, null where unknown or none
+    LINE_WORDS = 26  # what lines claim, each once: "label:…", "list:…", "unit:…"
+    LINE_CLAIMS = 27  # [[line from 0, quantity in thousandths or null, product or null, places in LINE_WORDS …]]
+    TILL_LEFT = 28  # [cents the terminal might still take, this card here]; null for no limit
 
 
 class Resolve:
@@ -163,7 +167,7 @@ class Envelope:
 
 
 def seal_record(envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
-    """The record as it is stored, chained and sent: COSE_Sign1, at most 4 KiB. The key id is the terminal id."""
+    """The record as it is stored, chained and sent: COSE_Sign1, at most 8 KiB. The key id is the terminal id."""
     fields: Map = {
         Field.VERSION: ENVELOPE_VERSION,
         Field.TYPE: envelope.type,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from domain.card_log import Debit, LogRecord
-from domain.decision import Decision, LineDecision, StallFacts
+from domain.decision import Decision, StallFacts
 from domain.identity import CardId, SlotFile
-from domain.money import Cents
+from domain.money import ZERO, Cents
 from domain.purse import Entitlement
 from domain.reason import Reason
+from domain.rule_set import Merchant, RuleSet
 from sync.card_format import decode_log_record
 from sync.cbor import Map, Value
 from sync.ntag_format import gives_proof
 from sync.record import BODY_VERSION, Alarm, Outcome, Pay, Refuse, Resolve, Seen
+from sync.replay import claims_of, lines_of, shares_of
 from terminal.ports import CardHead, CardPlan, CardRef, CommitProof, Doubt, PastPayment
 from terminal.reading import Reading
 
@@ -26,24 +28,24 @@ def intended_payment(
     plan: CardPlan,
     tmi: bytes,
     stall: StallFacts,
-    merchant_version: int,
+    rules: RuleSet,
+    merchant: Merchant,
 ) -> Map:
     """Body of a payment before the card's proof."""
     return {
         **_transaction(ref, reading, plan, tmi),
         Pay.DEBITS: _amounts(plan.debits),
         Pay.ENTITLEMENT: [entitlement.epoch, entitlement.seq],
-        Pay.LINES: [_line(line) for line in decision.lines],
-        Pay.SHARES: [
-            [number, int(share.file), int(share.amount)]
-            for number, line in enumerate(decision.lines)
-            for share in line.by_slot
-        ],
+        Pay.LINES: lines_of(decision),
+        Pay.SHARES: shares_of(decision),
         Pay.REST: int(decision.rest),
-        Pay.CAMPAIGN: "none",
-        Pay.MERCHANT_VERSION: merchant_version,
+        Pay.CAMPAIGN: decision.bonus.campaign if decision.bonus else "none",
+        Pay.BONUS: _bonus(decision),
+        Pay.MERCHANT_VERSION: merchant.version,
         Pay.LISTS_AGE_DAYS: stall.lists_age_days,
         Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
+        Pay.TILL_LEFT: [_or_null(stall.terminal_left), _or_null(stall.card_left)],
+        **claims_of((line.line for line in decision.lines), rules.product_lists),
         Pay.SLIPS_COUNTED: [[int(slip.station), slip.seq] for slip in decision.slips],
     }
 
@@ -65,6 +67,22 @@ def intended_void(
         Pay.PAYMENT_SEQ: payment.seq,
         Pay.PAYMENT_TMC: decode_log_record(payment.log_record).tmc,
     }
+
+
+def bonus_shown(body: Map) -> tuple[Cents | None, bool]:
+    """What a payment's body says of its bonus: cents, or ``None``; and whether it is still to be confirmed."""
+    match body.get(Pay.BONUS):
+        case [_, _, int() as earned, _]:
+            return Cents(earned), False
+    return None, body.get(Pay.CAMPAIGN, "none") != "none"
+
+
+def base_of(body: Map) -> Cents | None:
+    """Cents a payment added to the month's base; ``None`` where that is unknown."""
+    match body.get(Pay.BONUS):
+        case [int() as base, *_]:
+            return Cents(base)
+    return None if bonus_shown(body)[1] else ZERO
 
 
 def proven(intended: Map, proof: CommitProof) -> Map:
@@ -143,10 +161,14 @@ def refusal(
     }
 
 
-def _line(decided: LineDecision) -> list[Value]:
-    line = decided.line
-    reason = decided.reason.value if decided.reason else 0
-    return [line.family, int(line.amount), int(line.family_typed), int(decided.paid), reason]
+def _bonus(decision: Decision) -> list[Value]:
+    before, bonus = decision.carried.month_base, decision.bonus
+    shown = (None, None) if bonus is None else (bonus.base, bonus.earned)
+    return [_or_null(shown[0]), _or_null(before), _or_null(shown[1]), _or_null(decision.bonus_cap)]
+
+
+def _or_null(amount: Cents | None) -> int | None:
+    return None if amount is None else int(amount)
 
 
 def _amounts(parts: Iterable[Debit]) -> list[Value]:

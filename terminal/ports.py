@@ -348,6 +348,7 @@ class PastPayment:
         day: of the totals it counts in.
         log_record: as it stands on the card, 32 B.
         tmi: what its proof is over.
+        base: cents it added to the month's base of the bonus; ``None`` where that is unknown.
     """
 
     seq: int
@@ -357,6 +358,7 @@ class PastPayment:
     at: datetime
     log_record: bytes
     tmi: bytes = field(repr=False)
+    base: Cents | None = ZERO
 
 
 class Journal(Protocol):

@@ -71,7 +71,7 @@ def read_card(world: World, contact: CardContact, ref: CardRef) -> tuple[PurseCa
     if best is not None:
         world.times.raise_t_lo(best.entitlement.issued_at)
         clocks = clocks_now(world)
-        values = card.values(slots_to_read(best.entitlement, clocks.t_lo, clocks.t_late))
+        values = card.values(slots_to_read(best.entitlement, world.lists.rules(), clocks.t_lo, clocks.t_late))
     is_newer = best is not None and (from_card is None or best.entitlement.number > from_card.entitlement.number)
     reading = Reading(seq, head, _newest(head), best, is_newer, why_not, values, _slips(world, ref, head))
     return card, reading

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.decision import Announcement, announce, day_total_by_age, left_in_slots
+from domain.decision import Announcement, Decision, announce, day_total_by_age, left_in_slots
 from domain.identity import CardId
 from domain.money import ZERO, Cents, total
 from domain.purse import Counters, open_slots
 from domain.reason import Reason
 from domain.slip import accepted_slips
 from sync.record import Outcome, Pay, RecordType, Resolve
+from terminal import bodies
 from terminal import events as say
 from terminal.errors import (
     CardFault,
@@ -27,7 +28,7 @@ from terminal.errors import (
     TooManyCards,
     WrongKey,
 )
-from terminal.ports import Draft, Presence, SeenState, Signal
+from terminal.ports import Draft, Durable, Presence, SeenState, Signal
 from terminal.standing import (
     AwaitingCard,
     AwaitingVoid,
@@ -48,7 +49,7 @@ from terminal.tap import Debited, Declined, LeftInDoubt, Solved, TapResult, Woul
 from terminal.transaction import doubt_from
 from terminal.undo import Undone, left_unknown, undo
 from terminal.words import Outwards, reader_words, told
-from terminal.world import World, clocks_now, lists_age_days, met, stamp_now
+from terminal.world import World, clocks_now, days_now, lists_age_days, met, stamp_now
 
 SPLIT_STANDS_S: Final = 60
 TWICE_WITHIN_S: Final = 60
@@ -138,7 +139,8 @@ class Till:
         if isinstance(self._standing, Verifying | VerifyingVoid | ToBeSeen):
             return self._still_standing()
         rules, merchant = self._world.lists.rules(), self._world.lists.merchant()
-        sale = Sale(event.sale, event.basket, announce(event.basket, rules, merchant))
+        announced = announce(event.basket, rules, merchant, days_now(self._world))
+        sale = Sale(event.sale, event.basket, announced)
         if sale.announced.asked <= 0:
             self._standing = Idle()
             return (say.PaysNothing(sale.sale, sale.announced.rest, _first_reason(sale.announced)),)
@@ -287,7 +289,8 @@ class Till:
         self._standing = Idle()
         self._signal(Signal.PAID)
         rest = sale.basket.price - solved.doubt.amount
-        return (say.Paid(sale.sale, solved.doubt.amount, rest, solved.durable),)
+        earned, is_unknown = bodies.bonus_shown(solved.doubt.body)
+        return (say.Paid(sale.sale, solved.doubt.amount, rest, solved.durable, earned, is_unknown),)
 
     def _tap(
         self,
@@ -305,7 +308,8 @@ class Till:
                 notes = told(recover(self._world, contact, ref))
                 if ref.card != paid_twice_by and offer is None and self._paid_the_same(ref.card, sale):
                     return (*notes, *self._ask_twice(sale, ref.card))
-                result = pay(self._world, contact, ref, sale.basket, offer.by_card if offer else None)
+                agreed = offer.by_card if offer else sale.announced.asked
+                result = pay(self._world, contact, ref, sale.basket, agreed)
         except (CardFault, ReaderFault) as fault:
             return (*notes, *self._interrupted(sale, fault))
         return (*notes, *self._after(sale, result, offer))
@@ -333,9 +337,9 @@ class Till:
             case Debited(decision, durable):
                 self._standing = Idle()
                 self._signal(Signal.PAID)
-                return (say.Paid(sale.sale, decision.paid, decision.rest, durable),)
+                return (_paid(sale, decision, durable),)
             case WouldPayLess(card, decision):
-                return self._offer_split(sale, card, decision.paid, decision.rest, decision.limited_by)
+                return self._offer_split(sale, card, decision.paid, decision.rest, _why_less(sale, decision))
             case Declined(reason):
                 return self._declined(sale, reason)
             case LeftInDoubt(card, amount, durable):
@@ -399,7 +403,7 @@ class Till:
             return (say.Balance(sale, ZERO, None),)
         clocks = clocks_now(self._world)
         word = seen.entitlement.entitlement
-        slots = open_slots(word, clocks.t_lo, clocks.t_late)
+        slots = open_slots(word, self._world.lists.rules(), clocks.t_lo, clocks.t_late)
         slips = accepted_slips(seen.slips.values(), word, seen.head.tmc, clocks.t_lo, clocks.t_late)
         available = total(left_in_slots(slots, Counters(seen.head.tmc, seen.values), slips).values())
         ends = [slot.end for slot in slots if slot.end is not None]
@@ -454,6 +458,19 @@ class Till:
         stopped = say.Stopped(code, sentence, self._phone)
         self._standing = Halted(stopped)
         return (stopped,)
+
+
+def _paid(sale: Sale, decision: Decision, durable: Durable) -> say.Paid:
+    bonus = decision.bonus
+    earned = None if bonus is None else bonus.earned
+    is_unknown = bonus is not None and bonus.earned is None
+    return say.Paid(sale.sale, decision.paid, decision.rest, durable, earned, is_unknown)
+
+
+def _why_less(sale: Sale, decision: Decision) -> Reason | None:
+    """Reason of the first line of which the card pays less than was shown."""
+    shown = zip(decision.lines, sale.announced.lines, strict=True)
+    return next((now.reason for now, before in shown if now.paid < before.paid), None)
 
 
 def _first_reason(announced: Announcement) -> Reason | None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from domain.basket import Basket
 from domain.card_log import LogRecord, LogType, time_to_write
-from domain.decision import Decision, StallFacts, announce, decide, totals_after
+from domain.decision import Decision, StallFacts, decide, totals_after
 from domain.identity import CardId
 from domain.money import Cents
 from domain.reason import Reason
@@ -121,11 +121,11 @@ def keep_seen(world: World, ref: CardRef, reading: Reading, alarm: Alarm = Alarm
     world.journal.append(Draft(RecordType.CARD_SEEN, body, stamp_now(world, clocks_now(world))))
 
 
-def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accepted: Cents | None = None) -> TapResult:
+def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, agreed: Cents) -> TapResult:
     """Take payment for a basket; recovery of the card's doubts has been done.
 
     Args:
-        accepted: cents the holder agreed to after a split; ``None``: only the whole announced sum is debited.
+        agreed: cents that were shown and nobody objected to: the whole announced sum, or what a split said.
 
     Raises:
         CardFault, ReaderFault: certainly nothing was debited.
@@ -143,14 +143,13 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, accept
     decision = decide(basket, rules, merchant, facts_of(world, ref, reading), stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
-    asked = announce(basket, rules, merchant).asked
-    if decision.paid != (asked if accepted is None else accepted):
+    if decision.paid != agreed:
         keep_seen(world, ref, reading)
         return WouldPayLess(ref.card, decision)
     assert reading.entitlement is not None  # without one there is a refusal
     plan = _plan(world, decision, reading, written_at, rules)
     entitlement, tmi = reading.entitlement.entitlement, card.foretell(plan)
-    body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, merchant.version)
+    body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, rules, merchant)
     effect = Effect(ref.card, decision.paid, day_of(written_at, rules))
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
     after = seen_of(ref, reading, plan.debits, reading.head.tmc + 1)

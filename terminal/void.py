@@ -111,7 +111,8 @@ def _log_record(
 ) -> LogRecord:
     rules, undone = world.lists.rules(), decode_log_record(payment.log_record)
     zone = ZoneInfo(rules.timezone)
-    totals = totals_after_void(reading.newest, undone, carried_totals(reading.newest, t_lo, zone), zone)
+    carried = carried_totals(reading.newest, t_lo, zone)
+    totals = totals_after_void(reading.newest, undone, carried, zone, payment.base, written_at)
     number = 0 if reading.entitlement is None else reading.entitlement.entitlement.seq & 0xFFFF
     return LogRecord(
         type=LogType.VOID,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from domain.days import Days, days_of
 from domain.identity import Uid
 from domain.reason import Reason
 from terminal.ports import (
@@ -44,6 +46,12 @@ class World:
 def clocks_now(world: World) -> TwoClocks:
     """The two clocks now."""
     return two_clocks(world.times.anchor(), world.clock.now(), has_working_rtc=world.has_working_rtc)
+
+
+def days_now(world: World) -> Days:
+    """The earliest and the latest day it can be, in the programme's time zone."""
+    clocks = clocks_now(world)
+    return days_of(clocks.t_lo, clocks.t_late, ZoneInfo(world.lists.rules().timezone))
 
 
 def stamp_now(world: World, clocks: TwoClocks) -> Stamp:

@@ -20,6 +20,7 @@ from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
 from sync.errors import FormatError
 from sync.record import Envelope, Pay, RecordType, open_record, record_hash, seal_record
+from terminal.bodies import base_of
 from terminal.errors import DiskFull, JournalDamaged, MediumFailed, TerminalFrozen
 from terminal.offline_queue.chain import read_chain
 from terminal.offline_queue.contact import Contact, decode_contact, encode_contact
@@ -198,6 +199,7 @@ class OfflineJournal:
             at=payment.at.wall,
             log_record=take_bytes(body, Pay.OWN_LOG, LOG_RECORD_SIZE_B),
             tmi=take_bytes(body, Pay.TMI),
+            base=base_of(body),
         )
 
     def last_unseen(self) -> SeenState | None:

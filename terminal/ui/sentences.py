@@ -18,14 +18,35 @@ def sentence(reason: Reason) -> str:
 def _about_a_line() -> dict[Reason, str]:
     return {
         Reason.NEVER_FAMILY: _("Cette famille n'est payée par aucune enveloppe : encaissez-la autrement."),
-        Reason.NOT_IN_THE_LIST: _("Cette famille n'est pas dans la liste du programme : encaissez-la autrement."),
+        Reason.NOT_IN_THE_LIST: _("Cette ligne n'est pas dans la liste de l'enveloppe : encaissez-la autrement."),
         Reason.MERCHANT_NOT_IN_THIS_PURSE: _(
             "Cette enveloppe ne se dépense pas à ce stand : encaissez autrement, ou appelez le programme."
+        ),
+        Reason.PRODUCT_NOT_KNOWN: _(
+            "Ce produit n'est pas dans le catalogue : scannez son code-barres, ou encaissez autrement."
+        ),
+        Reason.LABEL_NOT_CERTIFIED: _(
+            "Le label de cette ligne n'a pas de certificat en cours : encaissez autrement, et appelez le programme."
+        ),
+        Reason.PRICE_ABOVE_CEILING: _(
+            "Le prix dépasse le plafond de l'enveloppe, ou la quantité manque : tapez-la, ou encaissez la différence."
         ),
         Reason.PURSE_EMPTY: _("Il ne reste pas assez dans l'enveloppe : encaissez le reste autrement."),
         Reason.PURSE_NOT_OPEN_YET: _("L'enveloppe n'est pas encore ouverte : encaissez autrement."),
         Reason.PURSE_LAPSED: _("L'enveloppe est terminée : encaissez autrement."),
+        Reason.PURSE_CEILING_OF_A_PAYMENT: _(
+            "L'enveloppe a payé tout ce qu'elle peut en une fois : encaissez le reste autrement."
+        ),
+        Reason.PURSE_CEILING_OF_A_DAY: _(
+            "L'enveloppe a payé tout ce qu'elle peut aujourd'hui : encaissez le reste autrement."
+        ),
+        Reason.NO_CARD_MONEY_TO_MATCH: _(
+            "L'enveloppe complète l'argent de la carte, qui ne suffit plus : encaissez le reste autrement."
+        ),
         Reason.NEGATIVE_OR_ZERO_AMOUNT: _("Une ligne sans montant ne se paie pas par carte : corrigez-la."),
+        Reason.UNATTENDED_SALE: _(
+            "Cette enveloppe ne paie pas sans vendeur : passez par une caisse tenue par quelqu'un."
+        ),
         Reason.FAMILY_NOT_KNOWN: _("Cette famille n'existe pas dans les règles : choisissez-en une autre avec /."),
     }
 
@@ -46,6 +67,7 @@ def _about_the_card() -> dict[Reason, str]:
         Reason.ENTITLEMENT_VERSION_UNKNOWN: _("Cette caisse est trop ancienne pour cette carte : mettez-la à jour."),
         Reason.PAYMENT_IN_DOUBT: _("Un paiement de cette carte est en vérification : encaissez autrement."),
         Reason.MORE_THAN_ONE_CARD: _("Plusieurs cartes sont posées : n'en laissez qu'une."),
+        Reason.TRAINING_CARD: _("C'est une carte d'entraînement : elle ne paie qu'en mode école."),
         Reason.CARD_FILE_EXHAUSTED: _("La carte est à remplacer : le porteur peut appeler le programme."),
     }
 
@@ -53,6 +75,7 @@ def _about_the_card() -> dict[Reason, str]:
 def _about_the_till() -> dict[Reason, str]:
     return {
         Reason.NOTHING_TO_PAY: _("Rien dans ce panier ne se paie par carte : encaissez autrement."),
+        Reason.PAYMENT_CEILING: _("Une carte ne paie pas plus en une fois : encaissez le reste autrement."),
         Reason.FLOOR_LIMIT: _("Le plafond du jour à ce stand est atteint : encaissez le reste autrement."),
         Reason.DAY_TOTAL: _("Le plafond du jour de la carte est atteint : encaissez le reste autrement."),
         Reason.LISTS_TOO_OLD: _("Les listes de la caisse sont anciennes : mettez-la à jour (menu . puis 9)."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain import allocation
-from domain.allocation import Claim, allocate, greatest_cover
+from domain.allocation import Claim, Together, allocate, greatest_cover
 
 Amounts = tuple[tuple[int, ...], ...]
 
@@ -24,16 +25,39 @@ def claims(draw: st.DrawFn, purses: int = 3, lines: int = 4, most: int = 4) -> C
     return Claim(coverable, tuple(draw(cents) for _ in range(count)), rows)
 
 
+@st.composite
+def claims_of_windows(draw: st.DrawFn, purses: int = 3, lines: int = 2, most: int = 3) -> Claim:
+    """Claims where two purses are windows of one, or one has a ceiling, or both."""
+    claim = draw(claims(purses, lines, most))
+    count = len(claim.budgets)
+    members = sorted(draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=2)))
+    rows = list(claim.may_pay)
+    for purse in members:
+        rows[purse] = rows[members[0]]
+    ceiling = draw(st.one_of(st.none(), st.integers(0, 2 * most)))
+    return replace(claim, may_pay=tuple(rows), together=(Together(tuple(members), ceiling),))
+
+
 def every_way(claim: Claim) -> Iterator[Amounts]:
     """All amounts that break no bound."""
     cells = [range(min(most, claim.coverable[line]) + 1) for row in claim.may_pay for line, most in enumerate(row)]
     width = len(claim.coverable)
     for flat in product(*cells):
         rows = tuple(flat[at : at + width] for at in range(0, len(flat), width))
-        if all(sum(row) <= budget for row, budget in zip(rows, claim.budgets, strict=True)) and all(
-            sum(column) <= most for column, most in zip(zip(*rows, strict=True), claim.coverable, strict=True)
+        if (
+            all(sum(row) <= budget for row, budget in zip(rows, claim.budgets, strict=True))
+            and all(sum(column) <= most for column, most in zip(zip(*rows, strict=True), claim.coverable, strict=True))
+            and all(holds(group, rows, claim) for group in claim.together)
         ):
             yield rows
+
+
+def holds(group: Together, rows: Amounts, claim: Claim) -> bool:
+    """No more together than the ceiling, and no more of a line than one of them could."""
+    if group.ceiling is not None and sum(sum(rows[purse]) for purse in group.purses) > group.ceiling:
+        return False
+    row = claim.may_pay[group.purses[0]]
+    return all(sum(rows[purse][line] for purse in group.purses) <= most for line, most in enumerate(row))
 
 
 def best_way(claim: Claim) -> Amounts:
@@ -54,6 +78,12 @@ def test_the_answer_is_the_one_brute_force_finds(claim: Claim) -> None:
 @settings(max_examples=60, deadline=None)
 @given(claims(purses=3, lines=3, most=2))
 def test_the_answer_is_the_one_brute_force_finds_for_three_purses(claim: Claim) -> None:
+    assert allocate(claim) == best_way(claim)
+
+
+@settings(max_examples=400, deadline=None)
+@given(claims_of_windows())
+def test_windows_of_one_purse_share_its_ceilings_as_brute_force_does(claim: Claim) -> None:
     assert allocate(claim) == best_way(claim)
 
 
@@ -111,9 +141,9 @@ def random_claim(seed: int) -> Claim:
 
 
 def test_taking_the_first_purse_as_far_as_it_goes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_comes(purses: object, lines: list[int], may_pay: tuple[tuple[int, ...], ...]) -> Amounts:
+    def first_comes(purses: object, lines: list[int], claim: Claim, most: object) -> Amounts:
         needs, rows = list(lines), []
-        for row, budget in zip(may_pay, purses, strict=True):  # type: ignore[call-overload]
+        for row, budget in zip(claim.may_pay, purses, strict=True):  # type: ignore[call-overload]
             paid, left = [], budget
             for line, most in enumerate(row):
                 part = min(most, needs[line], left)

@@ -21,8 +21,17 @@ from domain.decision import left_in_slots
 from domain.identity import CardId, PurseNumber, SlotFile, Station
 from domain.money import ZERO, Cents
 from domain.purse import Counters, Entitlement, Slot, open_slots
+from domain.rule_set import USUAL_TIERS, Ceilings, Condition, Purse, RuleSet
 from domain.slip import Slip, accepted_slips, has_same_windows, passed_places
 
+RULES = RuleSet(
+    programme="gers",
+    version=1,
+    timezone="Europe/Paris",
+    never=frozenset(),
+    purses=(Purse(PurseNumber(1), "food", "Alimentation", (Condition(frozenset({"food"})),)),),
+    ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
+)
 LOADED = Cents(1_000_000)
 FILE = SlotFile(1)
 MONTH = timedelta(days=30)
@@ -142,7 +151,7 @@ class Life:
     def available(self, word: Entitlement) -> int:
         counters = Counters(self.card.tmc, {FILE: Cents(LOADED - self.card.spent)})
         counted = self.accept(self.card.places.values(), word, self.card.tmc, self.now, self.now)
-        return int(sum(left_in_slots(open_slots(word, self.now, self.now), counters, counted).values()))
+        return int(sum(left_in_slots(open_slots(word, RULES, self.now, self.now), counters, counted).values()))
 
     def pay(self, station: int) -> None:
         word = self.word_at(station)

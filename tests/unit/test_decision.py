@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +14,20 @@ from domain.identity import CardId, PurseNumber, SlotFile, Station
 from domain.money import Cents
 from domain.purse import Counters, Entitlement, Slot, slots_to_read
 from domain.reason import Reason
-from domain.rule_set import USUAL_TIERS, Ceilings, Condition, Merchant, Purse, RuleSet
+from domain.rule_check import with_widths
+from domain.rule_set import (
+    USUAL_TIERS,
+    Campaign,
+    Ceilings,
+    Condition,
+    Match,
+    MatchOf,
+    Merchant,
+    PriceCeiling,
+    Purse,
+    PurseCeilings,
+    RuleSet,
+)
 
 NOON = datetime(2026, 3, 7, 11, 0, tzinfo=UTC)
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -189,8 +203,8 @@ def test_totals_go_on_unknown_until_a_new_day_is_certain() -> None:
 def test_the_files_a_tap_reads_are_the_open_and_the_unconfirmed_ones() -> None:
     early = slot(1, window=(MARCH[0] - timedelta(days=60), MARCH[0]))
     word = replace(entitled(early, slot(2)), unconfirmed=frozenset({SlotFile(1)}))
-    assert slots_to_read(word, NOON, NOON) == (1, 2)
-    assert slots_to_read(replace(word, unconfirmed=frozenset()), NOON, NOON) == (2,)
+    assert slots_to_read(word, RULES, NOON, NOON) == (1, 2)
+    assert slots_to_read(replace(word, unconfirmed=frozenset()), RULES, NOON, NOON) == (2,)
 
 
 def test_a_log_time_never_goes_back_and_never_runs_ahead_of_the_latest_time() -> None:
@@ -201,3 +215,138 @@ def test_a_log_time_never_goes_back_and_never_runs_ahead_of_the_latest_time() ->
 
 def test_carried_totals_of_an_unreadable_log_are_unknown() -> None:
     assert carried_totals(None, NOON, ZoneInfo("Europe/Paris")).day_total is None
+
+
+# --- several purses, ceilings and a bonus ----------------------------------------------------------------------------
+
+
+def purse(number: int, code: str, *families: str, **more: object) -> Purse:
+    conditions = (Condition(frozenset(families), frozenset({"referenced"})),)
+    return Purse(PurseNumber(number), code, code, conditions, **more)  # type: ignore[arg-type]
+
+
+def of_purse(file: int, number: int, limit: int, window: tuple[datetime, datetime | None] = MARCH) -> Slot:
+    return replace(slot(file, limit, window=window), purse=PurseNumber(number))
+
+
+def paid_by(rules: RuleSet, slots: tuple[Slot, ...], *lines: Line, stall: StallFacts | None = None) -> Decision:
+    return decide(Basket(lines), rules, STALL, card(*slots), stall or here())
+
+
+def sums(decision: Decision) -> dict[int, int]:
+    return {int(debit.file): int(debit.amount) for debit in decision.debits}
+
+
+def line(family: str, amount: int, **more: object) -> Line:
+    return Line(family, Cents(amount), **more)  # type: ignore[arg-type]
+
+
+FOOD, VEG = purse(1, "food", "food"), purse(2, "veg", "fresh-produce")
+TWO = with_widths(replace(RULES, purses=(FOOD, VEG)))
+WINTER = Campaign(
+    "winter", date(2026, 1, 1), date(2026, 3, 31), (Condition(frozenset({"bread"})),), frozenset({"food"}), Cents(500),
+    Cents(1_000), Cents(6_000), "food",
+)  # fmt: skip
+
+
+def test_of_two_purses_that_end_together_the_narrower_one_is_used_first() -> None:
+    both = (of_purse(1, 1, 500), of_purse(3, 2, 500))
+    assert sums(paid_by(TWO, both, line("vegetables", 700))) == {3: 500, 1: 200}
+    assert sums(paid_by(replace(TWO, purses=(FOOD, replace(VEG, width=99))), both, line("fruit", 700))) == {
+        1: 500,
+        3: 200,
+    }
+
+
+def test_what_ends_sooner_is_used_before_what_is_narrower() -> None:
+    both = (of_purse(1, 1, 500), of_purse(3, 2, 500, (MARCH[0], None)))
+    assert sums(paid_by(TWO, both, line("vegetables", 700))) == {1: 500, 3: 200}
+
+
+def test_a_line_that_earns_is_covered_before_one_that_does_not() -> None:
+    rules = replace(RULES, campaigns=(WINTER,))
+    decision = paid_by(rules, (of_purse(1, 1, 500),), line("vegetables", 400), line("bread", 400))
+    assert [item.paid for item in decision.lines] == [100, 400]
+    assert decision.bonus is not None
+    assert (decision.bonus.base, decision.bonus.earned, totals_after(decision).month_base) == (400, 200, 400)
+
+
+def test_money_of_a_purse_that_does_not_earn_earns_nothing() -> None:
+    rules = replace(TWO, campaigns=(replace(WINTER, earned_on=frozenset({"veg"})),))
+    decision = paid_by(rules, (of_purse(1, 1, 500),), line("bread", 400))
+    assert decision.bonus is not None
+    assert decision.bonus.base == 0
+
+
+def test_a_new_month_starts_its_base_again() -> None:
+    rules = replace(RULES, campaigns=(WINTER,))
+    before = replace(logged(), minutes_at=NOON - timedelta(days=20), month_base=Cents(11_900))
+    facts = card(slot(), newest=before)
+    decision = decide(Basket((line("bread", 1_000),)), rules, STALL, facts, here())
+    assert decision.bonus is not None
+    assert (decision.bonus.earned, totals_after(decision).month_base) == (500, 1_000)
+
+
+def test_a_purse_pays_no_more_a_payment_than_its_ceiling() -> None:
+    rules = replace(RULES, purses=(replace(FOOD, ceilings=PurseCeilings(payment=Cents(300))),))
+    decision = paid_by(rules, (of_purse(1, 1, 900),), line("bread", 400))
+    assert (decision.paid, decision.limited_by) == (300, Reason.PURSE_CEILING_OF_A_PAYMENT)
+
+
+@pytest.mark.parametrize(
+    ("by_purse", "elsewhere", "paid"),
+    [(None, 0, 300), ({1: 200}, 0, 600), ({}, 0, 800), ({1: 200}, 500, 100), (None, 500, 0)],
+)
+def test_a_purses_day_counts_what_it_paid_here_and_all_the_card_paid_elsewhere(
+    by_purse: dict[int, int] | None, elsewhere: int, paid: int
+) -> None:
+    rules = replace(RULES, purses=(replace(FOOD, ceilings=PurseCeilings(day=Cents(800))),))
+    counted = None if by_purse is None else {PurseNumber(number): Cents(sum_) for number, sum_ in by_purse.items()}
+    stall = replace(here(paid_here=500), paid_here_by_purse=counted)
+    facts = card(slot(), newest=logged(500 + elsewhere))
+    decision = decide(Basket((line("bread", 900),)), rules, STALL, facts, stall)
+    assert (decision.paid, decision.limited_by) == (paid, Reason.PURSE_CEILING_OF_A_DAY)
+
+
+def test_two_windows_of_one_purse_share_its_price_ceiling_and_its_ceiling_of_a_payment() -> None:
+    """At the turn of a month both are open; a litre is still paid no more than once."""
+    both = (of_purse(1, 1, 900, (MARCH[0], NOON)), of_purse(2, 1, 900, (NOON, None)))
+    edge = replace(here(), t_lo=NOON - timedelta(hours=1), t_late=NOON + timedelta(hours=1))
+    milk = line("milk", 400, quantity=1_000, unit="l")
+    capped = replace(RULES, purses=(replace(FOOD, price_ceiling=PriceCeiling(Cents(150), "l")),))
+    assert sums(paid_by(capped, both, milk, stall=edge)) == {1: 150}
+    once = replace(RULES, purses=(replace(FOOD, ceilings=PurseCeilings(payment=Cents(1_000))),))
+    assert sums(paid_by(once, both, line("bread", 1_500), stall=edge)) == {1: 900, 2: 100}
+
+
+def test_a_ceiling_of_the_payment_is_announced_and_cuts_from_the_last_line_back() -> None:
+    rules = replace(RULES, ceilings=replace(RULES.ceilings, payment=Cents(500)))
+    lines = (line("bread", 400), line("vegetables", 400))
+    announced = announce(Basket(lines), rules, STALL)
+    assert (announced.asked, announced.lines[1].reason) == (500, Reason.PAYMENT_CEILING)
+    decision = paid_by(rules, (of_purse(1, 1, 900),), *lines)
+    assert [item.paid for item in decision.lines] == [400, 100]
+    assert decision.limited_by is None, "nothing less than was announced"
+
+
+def test_a_match_is_announced_as_far_as_any_card_could_pay_it() -> None:
+    bonus = purse(9, "bonus", "food", match=Match(Fraction(1, 3)))
+    alone = replace(RULES, purses=(bonus,))
+    assert announce(basket(("bread", 900)), alone, STALL).asked == 0
+    of_price = replace(bonus, match=Match(Fraction(1, 3), MatchOf.PRICE))
+    assert announce(basket(("bread", 900)), replace(RULES, purses=(of_price,)), STALL).asked == 300
+    assert announce(basket(("bread", 900)), replace(RULES, purses=(bonus, FOOD)), STALL).asked == 900
+
+
+def test_a_value_file_that_is_used_up_is_named_so_that_the_card_is_replaced() -> None:
+    facts = card(slot(limit=16_000_900), spent={3: 15_999_900})
+    decision = answer(facts, ("bread", 500))
+    assert (decision.paid, decision.limited_by) == (100, Reason.CARD_FILE_EXHAUSTED)
+
+
+def test_a_card_whose_only_purse_is_newer_than_these_rules_asks_for_an_update() -> None:
+    assert paid_by(RULES, (of_purse(1, 7, 900),), line("bread", 100)).refusal is Reason.LISTS_TOO_OLD
+
+
+def test_a_card_without_the_purse_that_pays_this_says_what_its_own_asks_for() -> None:
+    assert paid_by(TWO, (of_purse(3, 2, 900),), line("bread", 100)).refusal is Reason.NOT_IN_THE_LIST

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from domain.basket import LONGEST_PRODUCT, LONGEST_UNIT, MOST_LABELS, Line
 from domain.identity import LONGEST_FAMILY_CODE, MOST_LINES, TerminalId
+from domain.money import Cents
 from sync.cbor import Map
 from sync.crypto import new_private_key, sign
 from sync.record import MOST_RECORD_B, Envelope, Pay, RecordType, seal_record
+from sync.replay import claims_of
 
 KEY = new_private_key()
 MOST = 2**62
@@ -36,7 +39,31 @@ def greatest_payment(lines: int = MOST_LINES) -> Map:
         Pay.MERCHANT_VERSION: 0xFFFF,
         Pay.LISTS_AGE_DAYS: 0xFFFF,
         Pay.PAID_HERE_TODAY: 0xFFFFFF,
+        Pay.SLIPS_COUNTED: [[0xFFFFFF, 0xFFFFFF]] * 2,
+        Pay.SHARES: [[line, file, 26_214] for line in range(lines) for file in (6, 7, 8)],
+        Pay.BONUS: [0xFFFFFF, 0xFFFFFF, 0xFFFFFF, 0xFFFFFF],
+        Pay.TILL_LEFT: [0xFFFFFFFF, 0xFFFFFFFF],
+        **greatest_claims(lines),
     }
+
+
+def greatest_claims(lines: int) -> Map:
+    """Every line of its own product with all labels and units a line can bear, and lists of the rules."""
+    labels = [f"{number:02}" + "l" * (LONGEST_FAMILY_CODE - 2) for number in range(3 * MOST_LABELS)]
+    named = frozenset(f"{number}" + "n" * 31 for number in range(8))
+    claimed = [
+        Line(
+            "bread",
+            Cents(1),
+            labels=tuple(labels[(number + place) % len(labels)] for place in range(MOST_LABELS)),
+            quantity=0xFFFFFFFF,
+            unit=f"{number % 4}" + "u" * (LONGEST_UNIT - 1),
+            product=str(10 ** (LONGEST_PRODUCT - 1) + number),
+            lists=named,
+        )
+        for number in range(lines)
+    ]
+    return claims_of(claimed, named)
 
 
 def sealed(body: Map) -> bytes:
@@ -53,7 +80,7 @@ def test_the_greatest_payment_the_rules_allow_fits_into_a_record() -> None:
 
 def test_a_basket_of_more_lines_would_not_always_fit() -> None:
     try:
-        sealed(greatest_payment(lines=2 * MOST_LINES))
+        sealed(greatest_payment(lines=3 * MOST_LINES))
     except AssertionError:
         return
     raise AssertionError("the bound of 40 lines is not what keeps records small")

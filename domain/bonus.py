@@ -1,0 +1,109 @@
+"""The bonus of a payment: known at the stall at once, granted later by the centre.
+
+With g(t) = min(cap, ⌊t × give ÷ per⌋) a payment earns g(base before + base now) − g(base before), so that splitting a
+payment neither gains nor loses a cent. The base is what a month's payments put on lines that earn, from purses that
+earn; it travels in the card's newest log record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from domain.basket import Line
+from domain.days import Days
+from domain.may_pay import meets
+from domain.money import ZERO, Cents, not_negative
+from domain.rule_set import Campaign, Merchant, Purse, RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Bonus:
+    """What a payment earns.
+
+    Attributes:
+        campaign: its code.
+        base: cents of this payment that earn; ``None`` where the month is not known.
+        earned: cents the centre will give back; ``None``: « Bonus à confirmer ».
+    """
+
+    campaign: str
+    base: Cents | None
+    earned: Cents | None
+
+
+def campaigns_on(rules: RuleSet, days: Days) -> tuple[Campaign, ...]:
+    """The campaigns that may be in force, the earliest first: at most one where the month is known."""
+    in_order = sorted(rules.campaigns, key=lambda campaign: campaign.first_day)
+    return tuple(item for item in in_order if days.may_lie_in(item.first_day, item.last_day))
+
+
+def can_earn(line: Line, campaign: Campaign, rules: RuleSet, merchant: Merchant, days: Days) -> bool:
+    """Whether money put on this line earns, if it comes from a purse that does."""
+    return meets(line, campaign.conditions, rules, merchant, days)
+
+
+def money_earns(purse: Purse, campaign: Campaign) -> bool:
+    """Whether money of this purse earns; match money never does."""
+    return purse.match is None and purse.code in campaign.earned_on
+
+
+def bonus_of(campaign: Campaign, base: Cents, before: Cents | None, card_cap: Cents | None = None) -> Bonus:
+    """What a payment earns whose month is known.
+
+    Args:
+        base: cents of this payment that earn.
+        before: the month's base before it, or ``None`` where it is unknown.
+        card_cap: the card's share of its household's month cap, or ``None``.
+    """
+    if base == 0:
+        return Bonus(campaign.code, ZERO, ZERO)
+    if before is None:
+        return Bonus(campaign.code, base, None)
+    earned = campaign.bonus_on(before + base, card_cap) - campaign.bonus_on(before, card_cap)
+    return Bonus(campaign.code, base, earned)
+
+
+def unsure_bonus(campaigns: Iterable[Campaign], bases: Iterable[Cents]) -> Bonus | None:
+    """What a payment earns whose month is not known: to be confirmed, or nothing where no bonus can be due."""
+    first = next(iter(campaigns), None)
+    if first is None:
+        return None
+    is_due = any(base > 0 for base in bases)
+    return Bonus(first.code, None if is_due else ZERO, None if is_due else ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A bonus taken back with a refund, in cents.
+
+    Attributes:
+        from_ungranted: less of what was earned and not granted yet.
+        from_later: less of what will be earned later.
+        base: the month's base after it.
+    """
+
+    from_ungranted: Cents
+    from_later: Cents
+    base: Cents
+
+
+def take_back(campaign: Campaign, base: Cents, refunded: Cents, ungranted: Cents, cap: Cents | None) -> TakenBack:
+    """What a refund takes back of a month's bonus: as if the refunded money had never been spent.
+
+    Args:
+        base: the month's base before the refund.
+        refunded: cents of that base given back.
+        ungranted: bonus earned in that month and not granted yet.
+        cap: the card's share of the month cap, or ``None``.
+    """
+    left = not_negative(base - refunded)
+    lost = campaign.bonus_on(base, cap) - campaign.bonus_on(left, cap)
+    now = min(lost, not_negative(ungranted))
+    return TakenBack(from_ungranted=now, from_later=lost - now, base=left)
+
+
+def granted_after(earned: Cents, owed: Cents) -> tuple[Cents, Cents]:
+    """(bonus to grant, still owed): a bonus earned later pays what refunds took back, and is never below zero."""
+    settled = min(earned, owed)
+    return earned - settled, owed - settled
