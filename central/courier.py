@@ -17,7 +17,7 @@ from typing import Final
 from central import voids
 from central.history import History, history_of
 from central.keys import CentralKeys
-from central.rebuild import Puzzle, Slips, Written, solve
+from central.rebuild import TRIES_TO_BEGIN, Budget, Puzzle, Slips, Written, solve
 from central.store import Row, Store
 from central.transactions import (
     CARD,
@@ -58,18 +58,25 @@ from sync.issuing import first_log_record
 from sync.tmac import MOST_LOGS, TransactionInput, parse
 
 _CLAIMS: Final = 3
-_GAPS_TRIED: Final = 12
+"""What is believed worth a try of one number: so many different words of each terminal, whatever others say."""
+_LOWEST_TRIED, _HIGHEST_TRIED = 12, 4
 
 
-def settle(store: Store, keys: CentralKeys, programme: str, card: CardId) -> None:
-    """Derive again all that a card shows about transactions whose records are not here; inside a transaction."""
+def settle(store: Store, keys: CentralKeys, programme: str, card: CardId, budget: Budget | None = None) -> None:
+    """Derive again all that a card shows about transactions whose records are not here; inside a transaction.
+
+    Where the budget runs out the card is put down to be settled with a later batch.
+    """
     chip = chip_of(store, keys, programme, card)
     if chip is None:
         return
     _let_go_of_attested(store, card)
-    desk = Desk(store, keys, chip)
+    desk = Desk(store, keys, chip, budget or Budget())
     while chip.has_proof and desk.prove_one(history_of(store, card, with_attested=False)):
         pass
+    store.change("DELETE FROM to_settle WHERE card = ?", card)
+    if desk.budget.is_spent:
+        store.put("to_settle", card=card)
     if not chip.has_proof:
         _end_doubts_by_log(store, card)
     desk.attest_slips(history_of(store, card, with_attested=False))
@@ -111,14 +118,16 @@ class Desk:
     store: Store
     keys: CentralKeys
     chip: Chip
+    budget: Budget
 
     # --- proven from the card alone ----------------------------------------------------------------------------------
 
     def prove_one(self, history: History) -> bool:
-        """Prove one missing transaction whose proof was read somewhere, newest first; whether one was."""
-        missing = [tmc for first, last in history.gaps() for tmc in range(last, max(last - MOST_LOGS, first - 1), -1)]
-        for tmc in sorted(missing, reverse=True)[:_GAPS_TRIED]:
+        """Prove one missing transaction whose proof was read somewhere, oldest first; whether one was."""
+        for tmc in self._missing_with_a_proof(history):
             for claim, tmv in product(self._claims(tmc), self._sightings(tmc)):
+                if self.budget.is_spent:
+                    return False
                 if self._is_told_by_record(claim):
                     continue
                 tmi = self._solve_once(self._puzzle(history, tmc, claim, tmv))
@@ -127,15 +136,32 @@ class Desk:
                     return True
         return False
 
+    def _missing_with_a_proof(self, history: History) -> list[int]:
+        """Missing numbers that somebody read a proof of: of each terminal's the lowest, and a few of the highest.
+
+        So no terminal's made-up numbers keep those of another from being looked at.
+        """
+        rows = self.store.all(
+            """SELECT DISTINCT terminal, tmc FROM sighting WHERE card = ? AND tmc NOT IN
+            (SELECT tmc FROM event WHERE event.card = sighting.card AND state = 'proven') ORDER BY tmc""",
+            self.chip.card,
+        )
+        told: dict[bytes, list[int]] = {}
+        for row in rows:
+            told.setdefault(bytes(row["terminal"]), []).append(row["tmc"])
+        chosen = {tmc for found in told.values() for tmc in (*found[:_LOWEST_TRIED], *found[-_HIGHEST_TRIED:])}
+        return sorted(chosen - set(history.events))
+
     def _solve_once(self, puzzle: Puzzle) -> bytes | None:
         """What was tried in vain is not tried again before something more is known."""
-        if not puzzle.previous or not puzzle.logs_before:
+        self.budget.left -= TRIES_TO_BEGIN
+        if not puzzle.previous or not puzzle.logs_before or self.budget.is_spent:
             return None
         tried = {"card": self.chip.card, "tmc": puzzle.tmc, "digest": sha256(repr(puzzle).encode())}
         if self.store.one("SELECT 1 FROM puzzle_tried WHERE card = ? AND tmc = ? AND digest = ?", *tried.values()):
             return None
-        tmi = solve(self.chip, puzzle)
-        if tmi is None:
+        tmi = solve(self.chip, puzzle, self.budget)
+        if tmi is None and not self.budget.is_spent:
             self.store.put("puzzle_tried", **tried)
         return tmi
 
@@ -204,9 +230,13 @@ class Desk:
     def _claims(self, tmc: int, *, proven_only: bool = False) -> list[Claim]:
         """Log records of this number, those read inside a proven transaction first."""
         rows = self.store.all(
-            """SELECT log, max(inside IS NOT NULL AND coalesce(event.state, '') = 'proven') AS is_proven
-            FROM log_seen LEFT JOIN event USING (terminal, epoch, seq) WHERE log_seen.card = ? AND log_seen.tmc = ?
-            GROUP BY log ORDER BY is_proven DESC, log LIMIT ?""",
+            """WITH told AS (SELECT terminal, log, inside IS NOT NULL AND coalesce(event.state, '') = 'proven'
+                AS is_proven FROM log_seen LEFT JOIN event USING (terminal, epoch, seq)
+                WHERE log_seen.card = ? AND log_seen.tmc = ?),
+            ranked AS (SELECT log, is_proven,
+                dense_rank() OVER (PARTITION BY terminal ORDER BY is_proven DESC, log) AS number FROM told)
+            SELECT log, max(is_proven) AS is_proven FROM ranked WHERE is_proven = 1 OR number <= ?
+            GROUP BY log ORDER BY max(is_proven) DESC, log""",
             self.chip.card,
             tmc,
             _CLAIMS,
@@ -221,7 +251,12 @@ class Desk:
 
     def _sightings(self, tmc: int) -> list[bytes]:
         rows = self.store.all(
-            "SELECT DISTINCT tmv FROM sighting WHERE card = ? AND tmc = ? LIMIT ?", self.chip.card, tmc, _CLAIMS
+            """WITH ranked AS (SELECT tmv, dense_rank() OVER (PARTITION BY terminal ORDER BY tmv) AS number
+                FROM sighting WHERE card = ? AND tmc = ?)
+            SELECT DISTINCT tmv FROM ranked WHERE number <= ? ORDER BY tmv""",
+            self.chip.card,
+            tmc,
+            _CLAIMS,
         )
         return [bytes(row["tmv"]) for row in rows]
 
@@ -327,7 +362,9 @@ class Desk:
     def _slip_places(self, history: History, tmc: int) -> Iterator[Slips]:
         """What the slip places may have held before, the likeliest first."""
         rows = self.store.all(
-            "SELECT slip FROM slip_seen WHERE card = ? AND tmc < ? ORDER BY tmc DESC LIMIT 4", self.chip.card, tmc
+            "SELECT slip FROM slip_seen WHERE card = ? AND tmc < ? AND is_verified = 1 ORDER BY tmc DESC LIMIT 4",
+            self.chip.card,
+            tmc,
         )
         slips = [bytes(row["slip"]) for row in rows]
         nothing = bytes(SLIP_SIZE_B)

@@ -17,12 +17,15 @@ from typing import Final
 from central import signing_duty, voids
 from central.keys import CentralKeys
 from central.store import Row, Store
+from central.transactions import BORNE_OUT
+from central.unproven import check_grant, has_proof
 from domain.identity import CardId, PurseNumber, SlotFile, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
 from domain.rule_set import RuleSet
 
 MOST_TMC: Final = 0xFFFFFF
+FOREVER: Final = 2**62
 VALID_FOR: Final = timedelta(days=40)
 RENEWED_AFTER: Final = timedelta(days=10)
 """A card's entitlement is signed again after so long, so that one that reaches a stall is good for a month."""
@@ -34,7 +37,7 @@ def slot_file(purse: PurseNumber, start: datetime, end: datetime | None) -> Slot
     """The value file of a window: purse 1 in files 1 and 2, purse 2 in 3 and 4 …; even months in the second."""
     first = 2 * purse - 1
     if not 1 <= first <= 7:
-        raise ValueError("four purses at most have value files")
+        raise ValueError("quatre enveloppes au plus tiennent sur une carte")
     middle = start if end is None else start + (end - start) / 2
     return SlotFile(first if end is None or middle.month % 2 else first + 1)
 
@@ -44,10 +47,22 @@ def give(
 ) -> None:
     """Grant cents to a card inside a window; inside a transaction of the store."""
     if amount <= 0:
-        raise ValueError("a grant is above zero")
+        raise ValueError("un montant est au-dessus de zéro")
     file = slot_file(purse, start, end)
     begins, ends = int(start.timestamp()), None if end is None else int(end.timestamp())
     key = (card, file, begins)
+    if not has_proof(store, card):
+        overlapping = store.all(
+            """SELECT file, base, spent_limit FROM slot_window WHERE card = ? AND coalesce(end_at, ?) > ?
+            AND start_at < ?""",
+            card,
+            FOREVER,
+            max(begins, int(at.timestamp())),
+            FOREVER if ends is None else ends,
+        )
+        spent = {SlotFile(row["file"]): proven_spent(store, card, SlotFile(row["file"])) for row in overlapping}
+        left = sum(max(row["spent_limit"] - max(row["base"], spent[row["file"]]), 0) for row in overlapping)
+        check_grant(file, left + int(amount))
     if store.one("SELECT 1 FROM slot_window WHERE card = ? AND file = ? AND start_at = ?", *key) is None:
         _open_window(store, card, purse, file, begins, ends)
     store.change(
@@ -74,7 +89,7 @@ def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile,
         file,
     )
     if last is not None and (last["end_at"] is None or last["end_at"] > begins):
-        raise ValueError("two windows of one value file never overlap")
+        raise ValueError("cette période en chevauche une autre de cette carte sans être la même")
     base = 0 if last is None else min(proven_spent(store, card, file, begins), _reachable(store, card, file, last))
     store.put(
         "slot_window",
@@ -97,7 +112,7 @@ def _reachable(store: Store, card: CardId, file: int, window: Row) -> int:
     return max(int(window["spent_limit"]) + everything, int(window["bound"]) + since if window["bound"] else 0)
 
 
-def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = 2**62) -> int:
+def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = FOREVER) -> int:
     """Highest counter of a value file that the card itself has proven, in cents since issuing.
 
     Args:
@@ -108,11 +123,12 @@ def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = 2**
     lowest = store.one(
         """SELECT min(value_after) AS value FROM movement JOIN event USING (terminal, epoch, seq)
         WHERE movement.card = ? AND movement.file = ? AND event.state = 'proven' AND coalesce(start_at, -1) < ?
-        AND (start_at IS NOT NULL OR ? = 1)""",
+        AND (start_at IS NOT NULL OR ? = 1) AND """
+        + BORNE_OUT,
         card,
         file,
         before_s,
-        int(before_s == 2**62),
+        int(before_s == FOREVER),
     )
     return 0 if lowest is None or lowest["value"] is None else loaded - int(lowest["value"])
 
@@ -224,8 +240,8 @@ def mark(store: Store, card: CardId) -> int:
     Of a payment it is enough that the card's counters attest it.
     """
     known = store.all(
-        """SELECT DISTINCT tmc FROM event
-        WHERE card = ? AND (state = 'proven' OR (state = 'attested' AND kind = 'payment')) ORDER BY tmc""",
+        f"""SELECT DISTINCT tmc FROM event WHERE card = ? AND {BORNE_OUT}
+        AND (state = 'proven' OR (state = 'attested' AND kind = 'payment')) ORDER BY tmc""",
         card,
     )
     signed = store.number("SELECT max(mark) FROM entitlement_known WHERE card = ?", card)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
-from central import grants, voids
+from central import grants, unproven, voids
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import (
@@ -39,10 +40,12 @@ from domain.card_log import LogType
 from domain.identity import CardId
 from domain.purse import Entitlement
 from sync.batch import Disposition
+from sync.bundle import Kind
 from sync.card_format import LOG_RECORD_SIZE_B, SLIP_SIZE_B, decode_log_record, decode_reader_id, read_slip
 from sync.cbor import Map, take_bytes, take_int, take_list
 from sync.errors import FormatError, Malformed, UnknownVersion
 from sync.record import BODY_VERSION, Alarm, Envelope, Outcome, Pay, RecordType, Refuse, Resolve, Seen
+from sync.rule_format import read_rule_set
 from sync.tmac import MOST_LOGS, MOST_TMI_B, TMV_SIZE_B, TransactionInput, parse, transaction_mac_value
 
 
@@ -132,6 +135,10 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         at=envelope.wall,
         excess={} if entitlement is None else excess_of(store, chip, entitlement, facts, tmc, *clocks),
     )
+    if not chip.has_proof and undone is None and made.state != "false":
+        why = unproven.fault(store, chip.card, decode_log_record(facts.own_log), made.excess, _zone(store, keys))
+        if why:
+            return quarantined(why)
     _take_words(store, keys, chip, facts, made.place)
     if made.state == "proven":
         forget(store, beside(chip.card, tmc))
@@ -149,6 +156,13 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         return quarantined(why) if why else POSTED
     excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
+
+
+def _zone(store: Store, keys: CentralKeys) -> ZoneInfo:
+    """Whose days the programme counts."""
+    row = store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", int(Kind.RULE_SET))
+    assert row is not None, "a centre has a rule set"
+    return ZoneInfo(read_rule_set(bytes(row["data"]), keys.public_key("lists")).timezone)
 
 
 def _entitlement_in_force(keys: CentralKeys, chip: Chip, facts: TransactionInput) -> Entitlement | None:

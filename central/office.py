@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from central import account, courier, grants
 from central.ingest import take_batch
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
+from central.rebuild import Budget
 from central.rule_file import read_rule_file
 from central.store import Store
 from central.upgrade import upgrade
@@ -342,9 +343,14 @@ class Office:
         """A terminal was stolen or lost: nothing more is taken into its chain, and it gets nothing any more.
 
         Here its slips count that were seen before; at the stalls those up to its last void that is proven here.
+
+        Raises:
+            ValueError: no terminal ever had that number.
         """
         at = self._clock()
         with self.store.writing():
+            if self.store.one("SELECT 1 FROM terminal WHERE station = ?", station) is None:
+                raise ValueError("aucune caisse n'a ce numéro")
             self.store.change("UPDATE terminal SET frozen = ? WHERE station = ? AND frozen IS NULL", REVOKED, station)
             self.store.change(
                 "UPDATE terminal SET revoked_at = ? WHERE station = ? AND revoked_at IS NULL",
@@ -383,9 +389,7 @@ class Office:
             rules = self.rules
             taken = take_batch(self.store, self.keys, rules.programme, batch, at)
             self._renew_hot_list(at)
-            touched = sorted(self._touched(batch))
-            for card in touched:
-                courier.settle(self.store, self.keys, rules.programme, card)
+            touched = self._settle(sorted(self._touched(batch)), rules)
             if self._suspend(touched, at):
                 self.sign_hot_list(at)
             grants.renew(self.store, self.keys, touched, rules, at)
@@ -405,6 +409,20 @@ class Office:
         is_served = not is_frozen and not taken.is_expired
         bundle = b"" if not is_served else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
         return Exchange(signed, bundle)
+
+    def _settle(self, touched: Sequence[CardId], rules: RuleSet) -> tuple[CardId, ...]:
+        """Settle these cards, then those an earlier batch had no time for, while there is some; which ones."""
+        budget, settled = Budget(), list(touched)
+        for card in touched:
+            courier.settle(self.store, self.keys, rules.programme, card, budget)
+        for row in self.store.all("SELECT card FROM to_settle ORDER BY rowid"):
+            card = CardId(bytes(row["card"]))
+            if budget.is_spent:
+                break
+            if card not in settled:
+                courier.settle(self.store, self.keys, rules.programme, card, budget)
+                settled.append(card)
+        return tuple(settled)
 
     def _is_frozen(self, terminal: TerminalId, epoch: int) -> bool:
         row = self.store.one("SELECT frozen FROM terminal WHERE terminal = ? AND epoch = ?", terminal, epoch)

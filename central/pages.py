@@ -24,6 +24,8 @@ _REASONS: Final = {
     "unknown version": "écrit par une version plus récente : mettez le centre à jour",
     "unknown record type": "écrit par une version plus récente : mettez le centre à jour",
     "the terminal's certificate has expired": "le certificat de la caisse avait expiré",
+    "above the limit of a card that gives no proof": "carte sans preuve : au-dessus de sa dotation",
+    "above the ceiling of a day": "carte sans preuve : au-dessus du plafond d'un jour",
     "earlier than the record before it": "une heure plus ancienne que celle de l'enregistrement d'avant",
     **VOIDS_IN_FRENCH,
 }

@@ -49,7 +49,7 @@ class Gap:
         cents: what they debited together by the card's counters; of a counter not read between two gaps the later one
             bears the whole.
         station, seq: who made the last of them; ``None``: not known yet.
-        is_claim: only a log record says so, not the card's proof.
+        is_claim: only a terminal says so, not the card's proof.
     """
 
     first: int
@@ -119,7 +119,7 @@ def _last_of(store: Store, card: CardId, history: History, last: int) -> tuple[i
         return after["previous_station"], after["previous_seq"], False
     rows = store.all("SELECT DISTINCT log FROM log_seen WHERE card = ? AND tmc = ? ORDER BY log LIMIT 2", card, last)
     if len(rows) != 1:
-        return None, None, False
+        return None, None, after is None
     told = decode_log_record(bytes(rows[0]["log"]))
     return int(told.station), told.seq, True
 

@@ -21,12 +21,28 @@ from sync.tmac import ENTITLEMENT_FILE, LOG_FILE, MOST_LOGS, SLIPS_SIZE_B, is_pr
 
 MOST_TRIES: Final = 6_000
 """Shapes tried for one transaction: about a tenth of a second."""
+MOST_TRIES_A_BATCH: Final = 60_000
+"""Shapes tried while a batch waits for its answer, over all cards: about a second; the rest is for a later batch."""
+TRIES_TO_BEGIN: Final = 20
+"""What putting a puzzle together costs, in shapes."""
 
 _BLOCK_B: Final = 16
 _RECORDS_A_READ: Final = 4
 _COMMIT_READER_ID, _GET_VALUE, _DEBIT = 0xC8, 0x6C, 0xDC
 _PROFILES: Final = ((0xAD, 0x8D, 0xAB, 0x8B), (0xBD, 0x3D, 0xBB, 0x3B))
 """ReadData, WriteData, ReadRecords, WriteRecord: in ISO-DEP chaining, and native."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """Shapes that may still be tried."""
+
+    left: int = MOST_TRIES_A_BATCH
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether what is left to try must wait."""
+        return self.left <= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +90,10 @@ class Puzzle:
     written: Mapping[tuple[bytes, Slips], Sequence[Written]]
 
 
-def solve(chip: Chip, puzzle: Puzzle) -> bytes | None:
-    """The input whose proof the card gave, or ``None``: nothing admissible matches."""
-    for tmi in islice(_inputs(chip, puzzle), MOST_TRIES):
+def solve(chip: Chip, puzzle: Puzzle, budget: Budget) -> bytes | None:
+    """The input whose proof the card gave, or ``None``: nothing admissible matches, or the budget is spent."""
+    for tmi in islice(_inputs(chip, puzzle), min(MOST_TRIES, budget.left)):
+        budget.left -= 1
         if is_proven(chip.tmac_key, puzzle.tmc, chip.uid, tmi, puzzle.tmv):
             return tmi
     return None

@@ -12,6 +12,7 @@ from typing import Final
 
 from central.keys import CentralKeys
 from central.store import Row, Store
+from central.unproven import spent_before
 from domain.card_log import Debit
 from domain.identity import CardId, SlotFile, Station, Uid
 from domain.money import ZERO, Cents
@@ -288,8 +289,10 @@ def excess_of(
     back = given_back(accepted_slips(slips, entitlement, tmc - 1, t_lo, t_late))
     limits = {slot.file: slot for slot in entitlement.slots}
     excess: dict[SlotFile, int] = {}
+    told = {} if chip.has_proof else spent_before(store, chip.card, tmc)
     for debit in facts.debits:
-        slot, before = limits.get(debit.file), facts.value_before(debit.file)
+        slot = limits.get(debit.file)
+        before = Cents(min(facts.value_before(debit.file), max(chip.loaded - told.get(debit.file, 0), 0)))
         is_over = t_lo >= entitlement.valid_until or (slot is not None and slot.end is not None and t_lo >= slot.end)
         allowed = ZERO if slot is None or is_over else slot.available(before, back.get(debit.file, ZERO))
         if debit.amount > allowed:

@@ -8,6 +8,7 @@ import pytest
 
 from central.office import Office
 from central.presence import FORGOTTEN, FUTURE_PROVEN
+from central.voids import BESIDE
 from domain.card_log import Debit, LogRecord, LogType
 from domain.identity import CardId, SlotFile, Station
 from domain.money import Cents
@@ -148,7 +149,7 @@ def test_what_cannot_be_solved_is_not_tried_again(
     other.see(anne)
     other.send(office)
     tried: list[int] = []
-    monkeypatch.setattr("central.courier.solve", lambda _chip, puzzle: tried.append(puzzle.tmc))
+    monkeypatch.setattr("central.courier.solve", lambda _chip, puzzle, _budget: tried.append(puzzle.tmc))
     other.see(anne)
     other.send(office)
     assert tried == []
@@ -319,7 +320,7 @@ def test_a_slip_of_another_card_gives_nothing_back(office: Office, anne: Held, g
 def test_a_terminal_whose_forgotten_payment_a_card_proves_is_named_and_not_stopped(
     office: Office, anne: Held, stall: Stall
 ) -> None:
-    """Once it was frozen for it; but the proof is about the card, and whoever has its terminal key names any station."""
+    """Once it was frozen for it; but the proof is about the card: whoever has its terminal key names any station."""
     stall.download(office)
     stall.pay(anne, 700)
     stall.records.clear()  # its medium is an old copy
@@ -409,6 +410,7 @@ def test_a_void_under_a_number_that_says_something_else_gives_nothing_back(
     other.see(anne)
     other.send(office)
     assert (account(office, anne).spent, account(office, anne).voided) == (1_000, 0)
+    assert [row["why"] for row in office.store.all("SELECT why FROM void_made")] == [BESIDE]
 
 
 def test_a_forged_log_record_stops_nobody(office: Office, anne: Held, stall: Stall, other: Stall) -> None:

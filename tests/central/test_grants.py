@@ -103,14 +103,14 @@ def test_a_genuine_card_never_falls_below_the_floor_or_the_mark(office: Office, 
 
 
 def test_windows_of_one_file_never_overlap(office: Office, anne: Held) -> None:
-    with pytest.raises(ValueError, match="overlap"):
+    with pytest.raises(ValueError, match="chevauche"):
         office.grant(anne.card, FOOD, Cents(100), in_days(3), in_days(5))
     assert account(office, anne).granted == 4_000
 
 
 @pytest.mark.parametrize("amount", [0, -5])
 def test_a_grant_is_above_zero(office: Office, anne: Held, amount: int) -> None:
-    with pytest.raises(ValueError, match="zero"):
+    with pytest.raises(ValueError, match="zéro"):
         office.grant(anne.card, FOOD, Cents(amount), *DECEMBER)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from central.office import Office
+from central.store import Row
 from central.upgrade import conclude_again
-from tests.central.kit import Held, Stall, WoundClock, figures, new_card, new_stall
+from tests.central.kit import MORNING, Held, Stall, WoundClock, figures, new_card, new_stall
 
 OF_THE_FIRST_FORMAT = (
     """CREATE TABLE event (card BLOB NOT NULL, tmc INTEGER NOT NULL, terminal BLOB NOT NULL, epoch INTEGER NOT NULL,
@@ -23,6 +24,8 @@ OF_THE_FIRST_FORMAT = (
         terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
         PRIMARY KEY (terminal, epoch, seq, file))""",
 )
+
+WINDOWS = "SELECT card, file, start_at, limit_signed FROM slot_window ORDER BY card, file"
 
 
 @pytest.fixture
@@ -58,10 +61,13 @@ def test_the_ledger_concluded_again_from_the_records_is_the_same(office: Office,
 def test_a_database_of_the_first_format_is_brought_up_when_it_is_opened(
     office: Office, story: dict[str, Any], clock: WoundClock
 ) -> None:
-    store = office.store
+    store, signed = office.store, office.store.all(WINDOWS)
     with store.writing():
         store.change("DROP VIEW entitlement_known")
-        for table in ("void_made", "given_back", "log_seen", "slip_seen", "puzzle_tried", "alarm", "entitlement_found"):
+        for table in (
+            *("void_made", "given_back", "log_seen", "slip_seen", "puzzle_tried", "alarm", "entitlement_found"),
+            *("suspension", "to_settle"),
+        ):
             store.change(f"DROP TABLE {table}")
         for table in ("event", "movement", "sighting", "counter"):
             store.change(f"DROP TABLE {table}")
@@ -69,13 +75,34 @@ def test_a_database_of_the_first_format_is_brought_up_when_it_is_opened(
             store.change(statement)
         for table, column in (
             ("terminal", "revoked_at"),
+            ("terminal", "t_lo"),
             ("entitlement", "mark"),
             *(("slot_window", name) for name in ("voids_signed", "limit_signed", "bound", "bound_mark", "cap")),
         ):
             store.change(f"ALTER TABLE {table} DROP COLUMN {column}")
         store.change("UPDATE meta SET value = 1 WHERE name = 'format'")
+    check_opened(office, story, clock, signed)
+
+
+def test_a_database_of_the_second_format_is_brought_up_too(
+    office: Office, story: dict[str, Any], clock: WoundClock
+) -> None:
+    store, signed = office.store, office.store.all(WINDOWS)
+    with store.writing():
+        for table in ("suspension", "to_settle"):
+            store.change(f"DROP TABLE {table}")
+        store.change("ALTER TABLE terminal DROP COLUMN t_lo")
+        store.change("ALTER TABLE event DROP COLUMN excess")
+        store.change("UPDATE meta SET value = 2 WHERE name = 'format'")
+    check_opened(office, story, clock, signed)
+
+
+def check_opened(office: Office, story: dict[str, Any], clock: WoundClock, signed: list[Row]) -> None:
+    """The same figures, and what counts as signed: no renewal is held back by a ceiling."""
     office.close()
     again = Office(office.directory, clock)
     assert figures(again) == story
     assert again.store.is_of_this_format()
+    assert again.store.all(WINDOWS) == signed
+    assert again.store.number("SELECT min(t_lo) FROM terminal WHERE head_seq > 0") == MORNING.timestamp()
     again.close()

@@ -310,7 +310,7 @@ def test_a_withheld_record_pays_nobody_above_the_limit_either(
     stall, other = market
     stall.pay(anne, 5_000)
     stall.records.clear()
-    other.see(anne)
+    other.see(anne, files=())
     other.send(office)
     line = figures(office)["terminals"][0]
     assert (line["paid"], line["excess"]) == (4_000, 1_000)
