@@ -98,7 +98,7 @@ def report(office: Office) -> Report:
         false=over("false"),
         unproven=over("unproven"),
         payments=store.number("SELECT count(*) FROM event WHERE state = 'proven' AND kind = 'payment'"),
-        voids=store.number("SELECT count(*) FROM event JOIN void_made USING (terminal, epoch, seq) WHERE counts = 1"),
+        voids=store.number("SELECT count(*) FROM (SELECT DISTINCT card, tmc FROM void_made WHERE counts = 1)"),
         cards=accounts,
         terminals=tuple(_terminals(office)),
         quarantined=tuple(

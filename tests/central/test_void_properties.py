@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, currently_in_test_context, event, given, settings
+from hypothesis import HealthCheck, currently_in_test_context, event, example, given, settings
 from hypothesis import strategies as st
 
 from central.keys import CentralKeys
@@ -271,6 +271,7 @@ def test_a_void_is_never_counted_by_limit_and_slip_at_once(base: Base) -> None:
     parts=st.lists(st.tuples(st.integers(0, STALLS - 1), st.integers(1, 12)), max_size=12),
     order=st.permutations(range(STALLS)),
 )
+@example(events=[("pay", 0, 1), ("void torn after", 0, 1), ("pay", 0, 1), ("pay", 1, 1)], parts=[], order=[1, 0, 2])
 def test_uploads_late_in_parts_and_in_any_order_end_in_the_same_ledger(
     base: Base, events: list[tuple[str, int, int]], parts: list[tuple[int, int]], order: list[int]
 ) -> None:
