@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from central import account, courier, grants
+from central import account, courier, grants, redecision
 from central.ingest import take_batch
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rebuild import Budget
@@ -262,6 +262,7 @@ class Office:
                 groups=" ".join(sorted(groups)),
                 default_family=default_family,
             )
+            redecision.keep_merchant_versions(self.store)
         return self._merchant(number)
 
     # --- terminals ---------------------------------------------------------------------------------------------------

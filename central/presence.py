@@ -96,6 +96,16 @@ def notices(store: Store) -> tuple[Notice, ...]:
     return tuple(sorted(found, key=lambda item: (item.station, item.seq, item.why)))
 
 
+def decided_otherwise(store: Store) -> tuple[Notice, ...]:
+    """Payments that cards prove and that this centre would have decided otherwise, or cannot decide again."""
+    rows = store.all(
+        """SELECT station, decided_otherwise.seq AS seq, why FROM decided_otherwise
+        JOIN event USING (terminal, epoch, seq) JOIN terminal USING (terminal, epoch)
+        WHERE event.state IN ('proven', 'attested') ORDER BY station, decided_otherwise.seq"""
+    )
+    return tuple(Notice(row["station"], row["seq"], row["why"]) for row in rows)
+
+
 def _sums(history: History) -> dict[int, int]:
     """Cents missing by the last transaction of each gap: what every counter lost between two readings."""
     gaps, sums = history.gaps(), dict[int, int]()

@@ -8,7 +8,7 @@ from typing import Any
 
 from central.account import CardAccount
 from central.office import Office
-from central.presence import Notice, notices
+from central.presence import Notice, decided_otherwise, notices
 from central.transactions import BORNE_OUT
 
 
@@ -42,6 +42,8 @@ class Report:
         missing: debits no record tells of, from the cards' counters, by the station that made the last of them (0: not
             known), greatest first.
         notices: what contradicts a card's own proof: station, journal number, French sentence.
+        decided_otherwise: payments that are proven and counted, but which the rules, merchant entry and entitlement
+            they name decide otherwise here (``central.redecision``).
     """
 
     programme: str
@@ -63,6 +65,7 @@ class Report:
     quarantined: tuple[tuple[int, int, str], ...]
     missing: tuple[tuple[int, int], ...]
     notices: tuple[Notice, ...]
+    decided_otherwise: tuple[Notice, ...]
 
     @property
     def is_conserved(self) -> bool:
@@ -110,6 +113,7 @@ def report(office: Office) -> Report:
         ),
         missing=_missing(accounts),
         notices=notices(store),
+        decided_otherwise=decided_otherwise(store),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import peewee
 
 Row = dict[str, Any]
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS signing_day (day INTEGER PRIMARY KEY, cents INTEGER NOT NULL,
@@ -40,6 +40,8 @@ _TABLES: Final = (
         mark INTEGER NOT NULL DEFAULT 0, data BLOB NOT NULL, PRIMARY KEY (card, epoch, seq))""",
     """CREATE TABLE merchant (number INTEGER PRIMARY KEY, version INTEGER NOT NULL, name TEXT NOT NULL,
         groups TEXT NOT NULL, default_family TEXT NOT NULL)""",
+    """CREATE TABLE merchant_version (number INTEGER NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL,
+        groups TEXT NOT NULL, default_family TEXT NOT NULL, PRIMARY KEY (number, version))""",
     """CREATE TABLE code (secret_hash BLOB PRIMARY KEY, merchant INTEGER NOT NULL, expires_at INTEGER NOT NULL,
         device_key BLOB, terminal BLOB)""",
     """CREATE TABLE terminal (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, station INTEGER NOT NULL UNIQUE,
@@ -91,6 +93,8 @@ _TABLES: Final = (
         claimed_seq INTEGER NOT NULL, claimed_tmc INTEGER NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
     """CREATE TABLE suspension (card BLOB NOT NULL, at INTEGER NOT NULL, terminal BLOB NOT NULL, epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL, released_at INTEGER, PRIMARY KEY (card, terminal, epoch, seq))""",
+    """CREATE TABLE decided_otherwise (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+        why TEXT NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
     "CREATE TABLE to_settle (card BLOB PRIMARY KEY)",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (kind, version))""",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from central import courier, ledger
+from central import courier, ledger, redecision
 from central.ingest import BEFORE_TIME
 from central.keys import CentralKeys
 from central.store import FORMAT, Store
@@ -29,6 +29,7 @@ CONCLUDED: Final = (
     "puzzle_tried",
     "alarm",
     "entitlement_found",
+    "decided_otherwise",
 )
 _REFUSED: Final = ("the terminal's certificate has expired", BEFORE_TIME, "unknown version%")
 _NEW_COLUMNS: Final = (
@@ -57,6 +58,7 @@ def upgrade(store: Store, keys: CentralKeys, programme: str) -> None:
         if store.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, name) is None:
             store.change(f"ALTER TABLE {table} ADD COLUMN {column}")
     store.make_missing_tables()
+    redecision.keep_merchant_versions(store)
     for row in store.all("SELECT card, epoch, seq, data FROM entitlement"):
         mark = int.from_bytes(bytes(row["data"])[_MARK_AT : _MARK_AT + 4], "big")
         store.change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import ExitStack
@@ -46,6 +47,24 @@ def tap(as_json: bool, taps: int, directory: Path | None, is_in_process: bool, s
     except namespace.NamespaceError as fault:
         raise click.ClickException(str(fault)) from None
     if not is_good:
+        raise SystemExit(1)
+
+
+@bench.command(help="La décision et la recherche d'un produit, à côté du calcul glouton et d'un dict.")
+@click.option("--json", "as_json", is_flag=True, help="un objet JSON par cas")
+@click.option(
+    "--codes", type=click.IntRange(100, 10_000_000), default=1_000_000, show_default=True, help="codes de produits"
+)
+@click.option("--rounds", type=click.IntRange(1, 1_000), default=21, show_default=True, help="tours de la décision")
+def decide(as_json: bool, codes: int, rounds: int) -> None:
+    from bench.decide import as_french, as_plain, measure
+
+    result = measure(codes, rounds)
+    lines = [json.dumps(case) for case in as_plain(result)] if as_json else as_french(result)
+    click.echo("\n".join(lines))
+    for sentence in result.faults:
+        click.echo(sentence, err=True)
+    if result.faults:
         raise SystemExit(1)
 
 

@@ -9,10 +9,11 @@ from typing import Final
 
 import click
 
-from central.office import LISTS_ID, Office
+from central.office import LISTS_ID
 from central.products import ExtractMistake, Left, ProductList, Report, build_products, read_list
 from domain.family import Family
 from domain.product import CodeFault, Product, WrongCode, gtin, is_in_store
+from panier.custodians import custodian_files, open_office
 from sync.errors import BadSignature, FormatError
 from sync.product_format import SignedProducts, open_products
 
@@ -48,10 +49,11 @@ def products() -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="fichier à écrire")
 @CENTRE
 @click.option("--list", "named", multiple=True, metavar="NOM=FICHIER", help="liste de produits : un code par ligne")
-def build(extract: Path, out: Path, directory: Path, named: tuple[str, ...]) -> None:
+@custodian_files
+def build(extract: Path, out: Path, directory: Path, named: tuple[str, ...], files: tuple[str, ...]) -> None:
     if out.exists() and out.samefile(extract):
         raise click.UsageError("--out est l'extrait lui-même : donnez un autre fichier.")
-    office = _open(directory)
+    office = open_office(directory, files, 1, "fichier des produits")
     families = office.rules.families
     try:
         lists = [_list(text, families) for text in named]
@@ -83,7 +85,7 @@ def build(extract: Path, out: Path, directory: Path, named: tuple[str, ...]) -> 
 @click.argument("codes", nargs=-1)
 @CENTRE
 def find(file: Path, codes: tuple[str, ...], directory: Path) -> None:
-    office = _open(directory)
+    office = open_office(directory)
     try:
         opened = open_products(file, office.keys.public().lists)
     except BadSignature:
@@ -137,9 +139,3 @@ def _meaning(text: str, opened: SignedProducts) -> str:
 def _words(product: Product) -> str:
     parts = [product.family, *sorted(product.labels), *(f"list:{name}" for name in sorted(product.lists))]
     return ", ".join(parts)
-
-
-def _open(directory: Path) -> Office:
-    if not (directory / "centre.db").exists():
-        raise click.ClickException(f"Il n'y a pas de centre dans {directory}.")
-    return Office(directory)
