@@ -60,7 +60,7 @@ def decide(as_json: bool, codes: int, rounds: int) -> None:
     from bench.decide import as_french, as_plain, measure
 
     result = measure(codes, rounds)
-    lines = [json.dumps(case) for case in as_plain(result)] if as_json else as_french(result)
+    lines = [json.dumps(case, ensure_ascii=False) for case in as_plain(result)] if as_json else as_french(result)
     click.echo("\n".join(lines))
     for sentence in result.faults:
         click.echo(sentence, err=True)

@@ -264,7 +264,7 @@ def test_the_command_reports_in_french_and_its_file_can_be_asked(tmp_path: Path,
     listed = f"--list=fromage={tmp_path / 'milk.txt'}"
     done = CliRunner().invoke(command, ["build", str(extract), "--out", str(out), listed, *where])
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[:5] == [
+    assert done.stdout.splitlines()[:5] == [
         "3 lignes lues, 2 produits écrits.",
         "  Pain : 1",
         "  Fromages : 1",
@@ -310,7 +310,7 @@ def test_a_mistake_in_the_extract_ends_the_command_with_one_sentence(tmp_path: P
         command, ["build", str(tmp_path / "extract"), "--out", str(tmp_path / "products"), "--centre", str(centre)]
     )
     assert done.exit_code == 1
-    assert done.output.startswith("Error: extract n'est pas un extrait d'Open Food Facts")
+    assert "Error: extract n'est pas un extrait d'Open Food Facts" in done.stderr
     assert not (tmp_path / "products").exists()
 
 
