@@ -1,0 +1,211 @@
+"""Each payment decided again from its record, by the till's own code and under the versions the record names.
+
+The card's proof says what was debited, and that stays posted whatever is found here: a difference is for a person to
+look at (a changed till, an error of ours), and no later refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from central.keys import CentralKeys
+from central.store import Store
+from central.transactions import Chip, is_signed
+from domain.decision import Decision
+from domain.money import Cents, in_euros
+from domain.purse import Entitlement
+from domain.rule_set import Merchant, RuleSet
+from domain.slip import Slip
+from sync.bundle import Kind
+from sync.card_format import read_slip
+from sync.cbor import Map, Value, take_int, take_list
+from sync.crypto import public_bytes, public_key
+from sync.errors import FormatError, Malformed
+from sync.record import Envelope, Pay
+from sync.replay import decide_again, is_as_written, lines_of, shares_of
+from sync.rule_format import read_rule_set
+from sync.tmac import TransactionInput
+
+UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
+UNKNOWN_MERCHANT: Final = "fiche n° {version} du stand inconnue ici, pas redécidé"
+UNREADABLE: Final = "l'enregistrement ne dit pas comment il a été décidé, pas redécidé"
+OTHERWISE: Final = "décidé autrement ici : {what}"
+_MOST_VERSION: Final = 0xFFFFFFFF
+_PARTS: Final = {
+    Pay.DEBITS: "débits",
+    Pay.LINES: "lignes",
+    Pay.SHARES: "répartition",
+    Pay.REST: "reste à régler",
+    Pay.BONUS: "bonus",
+    Pay.CAMPAIGN: "campagne",
+}
+_PAID_AT: Final = 3
+"""Where a line of Pay.LINES has the cents paid of it."""
+
+
+def keep_merchant_versions(store: Store) -> None:
+    """Keep each merchant's entry as it stands, so that what was decided under it can be decided again later.
+
+    Call it whenever an entry is new or has a new version; inside a transaction.
+    """
+    store.change(
+        """INSERT INTO merchant_version (number, version, name, groups, default_family)
+        SELECT number, version, name, groups, default_family FROM merchant WHERE true ON CONFLICT DO NOTHING"""
+    )
+
+
+def look_again(
+    store: Store,
+    keys: CentralKeys,
+    chip: Chip,
+    envelope: Envelope,
+    facts: TransactionInput,
+    entitlement: Entitlement | None,
+) -> None:
+    """Decide a posted payment again and keep what is to be said of it, if anything; nothing else changes.
+
+    Inside a transaction of the store. Never raises for what a record holds.
+
+    Args:
+        facts: of the record's TMI.
+        entitlement: the centre's own word, in force after the transaction.
+    """
+    why = _finding(store, keys, chip, envelope, facts, entitlement)
+    if why:
+        where = {"terminal": envelope.terminal, "epoch": envelope.epoch, "seq": envelope.seq}
+        store.put_new("decided_otherwise", **where, why=why)
+
+
+def _finding(
+    store: Store,
+    keys: CentralKeys,
+    chip: Chip,
+    envelope: Envelope,
+    facts: TransactionInput,
+    entitlement: Entitlement | None,
+) -> str:
+    """A French sentence; nothing where the till wrote what is decided here."""
+    try:
+        version = take_int(envelope.body, Pay.MERCHANT_VERSION, _MOST_VERSION)
+        slips = _slips_counted(store, chip, envelope.body, facts)
+    except FormatError:
+        return UNREADABLE
+    rules = _rules(store, keys, envelope.rules_version)
+    if rules is None:
+        return UNKNOWN_RULES.format(version=envelope.rules_version)
+    merchant = _merchant(store, envelope, version)
+    if merchant is None:
+        return UNKNOWN_MERCHANT.format(version=version)
+    if entitlement is None:
+        return UNREADABLE
+    try:
+        decision = decide_again(envelope, rules, merchant, entitlement, slips)
+        return "" if is_as_written(decision, envelope.body) else difference(decision, envelope.body)
+    except Exception:  # a record that cannot be decided on holds up neither itself nor those behind it
+        return UNREADABLE
+
+
+def difference(decision: Decision, body: Map) -> str:
+    """What a body says otherwise than the decision, and by how many cents.
+
+    Raises:
+        Malformed: a part of the body is not of its shape.
+    """
+    told = []
+    for key, again in _written(decision).items():
+        if body.get(key) == again:
+            continue
+        here, there = _cents(key, again), _cents(key, body.get(key))
+        apart = sum(abs(here.get(place, 0) - there.get(place, 0)) for place in {*here, *there})
+        told.append(f"{_PARTS[key]} ({in_euros(Cents(apart))} d'écart)" if apart else _PARTS[key])
+    return OTHERWISE.format(what=", ".join(told))
+
+
+def _written(decision: Decision) -> Map:
+    """The parts of a body that say what was decided."""
+    bonus = decision.bonus
+    shown = (None, None) if bonus is None else (bonus.base, bonus.earned)
+    row = (shown[0], decision.carried.month_base, shown[1], decision.bonus_cap)
+    return {
+        Pay.DEBITS: [[int(debit.file), int(debit.amount)] for debit in decision.debits],
+        Pay.LINES: lines_of(decision),
+        Pay.SHARES: shares_of(decision),
+        Pay.REST: int(decision.rest),
+        Pay.BONUS: [None if amount is None else int(amount) for amount in row],
+        Pay.CAMPAIGN: bonus.campaign if bonus else "none",
+    }
+
+
+def _cents(key: int, part: Value) -> Mapping[Hashable, int]:
+    """The sums of a part of a body by what they are for."""
+    match part:
+        case int() if key == Pay.REST:
+            return {0: part}
+        case str() if key == Pay.CAMPAIGN:
+            return {}
+        case list() if key == Pay.BONUS:
+            return {number: amount for number, amount in enumerate(part) if isinstance(amount, int)}
+        case list() if key == Pay.LINES:
+            return {number: _sum_in(item, _PAID_AT) for number, item in enumerate(part)}
+        case list() if key in (Pay.DEBITS, Pay.SHARES):
+            return {repr(item[:-1]) if isinstance(item, list) else "": _sum_in(item, -1) for item in part}
+    raise Malformed("no body a till of ours writes")
+
+
+def _sum_in(row: Value, place: int) -> int:
+    if isinstance(row, list) and len(row) >= max(place + 1, 1):
+        amount = row[place]
+        if isinstance(amount, int):
+            return amount
+    raise Malformed("a row of a body has its sum in cents")
+
+
+def _slips_counted(store: Store, chip: Chip, body: Map, facts: TransactionInput) -> tuple[Slip, ...]:
+    """The slips the record says were counted, as the card carried them, if their stations signed them."""
+    counted = take_list(body, Pay.SLIPS_COUNTED)
+    found = []
+    for data in facts.slips_read if counted else ():
+        try:
+            slip = read_slip(data)
+        except FormatError:
+            continue
+        if [int(slip.station), slip.seq] in counted and is_signed(store, chip.card, data, slip):
+            found.append(slip)
+    return tuple(found)
+
+
+def _rules(store: Store, keys: CentralKeys, version: int) -> RuleSet | None:
+    """The rule set of a version, or ``None`` for one this centre never signed or cannot read any more."""
+    if not 0 <= version <= _MOST_VERSION:
+        return None
+    row = store.one("SELECT data FROM signed_list WHERE kind = ? AND version = ?", int(Kind.RULE_SET), version)
+    if row is None:
+        return None
+    try:
+        return _read_once(bytes(row["data"]), public_bytes(keys.public_key("lists")))
+    except FormatError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _read_once(signed: bytes, key: bytes) -> RuleSet:
+    """A verified rule set; the payments of a batch are nearly always of one. Raises FormatError."""
+    return read_rule_set(signed, public_key(key))
+
+
+def _merchant(store: Store, envelope: Envelope, version: int) -> Merchant | None:
+    """The entry of a version of the merchant the record's terminal belongs to."""
+    row = store.one(
+        """SELECT merchant_version.* FROM merchant_version
+        JOIN terminal ON terminal.merchant = merchant_version.number
+        WHERE terminal.terminal = ? AND terminal.epoch = ? AND merchant_version.version = ?""",
+        envelope.terminal,
+        envelope.epoch,
+        version,
+    )
+    if row is None:
+        return None
+    groups = frozenset(row["groups"].split())
+    return Merchant(row["number"], row["version"], row["name"], groups, row["default_family"])
