@@ -370,6 +370,11 @@ class RuleSet:
         every = (*(purse.pays for purse in self.purses), *(campaign.conditions for campaign in self.campaigns))
         return frozenset(item.products for conditions in every for item in conditions if item.products is not None)
 
+    def programme_bears(self, case: Case) -> Cents | None:
+        """Cents per card and terminal that the programme bears in this case; ``None``: all of it."""
+        row = next((row for row in self.who_pays if row.case is case), None)
+        return ZERO if row is None or row.payer is not Payer.PROGRAMME else row.up_to
+
     def order_of_use(self, number: PurseNumber) -> tuple[bool, int, int]:
         """Where a purse stands in the order of use beside the end of its window: whether it matches nothing, width,
         place. One this rule set does not know stands last.

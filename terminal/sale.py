@@ -14,6 +14,7 @@ from domain.identity import CardId
 from domain.money import ZERO, Cents, total
 from domain.purse import Counters, open_slots
 from domain.reason import Reason
+from domain.rule_set import Case
 from domain.slip import accepted_slips
 from sync.record import Outcome, Pay, RecordType, Resolve
 from terminal import bodies
@@ -53,7 +54,6 @@ from terminal.world import World, clocks_now, days_now, lists_age_days, met, sta
 
 SPLIT_STANDS_S: Final = 60
 TWICE_WITHIN_S: Final = 60
-GUARANTEED_UP_TO: Final = Cents(5_000)
 
 
 class Till:
@@ -280,10 +280,11 @@ class Till:
         return (say.PutSameBack(verifying.sale.sale, verifying.amount),)
 
     def _is_guaranteed(self, card: CardId) -> bool:
-        """Whether the programme answers for a payment whose proof is awaited: up to a sum per card and terminal, doubts
-        that ended unpaid counted, so that a card that never answers is not promised again and again.
+        """Whether the programme answers for a payment whose proof is awaited, as far as its rules say; doubts that
+        ended unpaid are counted, so that a card that never answers is not promised again and again.
         """
-        return self._world.journal.doubted_of(card) <= GUARANTEED_UP_TO
+        most = self._world.lists.rules().programme_bears(Case.TORN_WITHOUT_PROOF)
+        return most is None or self._world.journal.doubted_of(card) <= most
 
     def _paid_after_all(self, sale: Sale, solved: Solved) -> Outwards:
         self._standing = Idle()

@@ -16,20 +16,23 @@ from central.office import Office
 from central.pages import report_page
 from central.report import report
 from central.upgrade import conclude_again
-from domain.identity import PurseNumber
+from domain.identity import PurseNumber, Uid
 from domain.money import Cents
 from domain.rule_check import with_widths
 from domain.rule_set import Condition, Purse
+from sync.card_format import SignedEntitlement, decode_entitlement, encode_entitlement
 from sync.cbor import Map, Value
 from sync.crypto import sign
 from sync.issuing import TERMINALS
+from sync.ntag_format import NTAG_AID
 from sync.record import Envelope, Pay, RecordType, open_record, seal_record
 from sync.signed_lists import SlipKey
 from terminal import events as say
 from terminal.fixed_lists import FixedLists
 from terminal.ports import TerminalIdentity
+from tests.card.ntag.kit import issued_under
 from tests.central.kit import Stall, WoundClock, account, figures, new_office, new_stall
-from tests.central.test_true_card import UID, card, in_hand
+from tests.central.test_true_card import card, in_hand
 
 __all__ = ["card"]
 FRESH = Purse(PurseNumber(2), "fresh", "Frais", (Condition(frozenset({"fresh-produce"}), frozenset({"referenced"})),))
@@ -60,7 +63,15 @@ def stall(office: Office, card: HeldCard) -> Stall:
 @pytest.fixture
 def till(tmp_path: Path, office: Office, card: HeldCard, stall: Stall, clock: WoundClock) -> Iterator[Seller]:
     """The stall's real till, under the centre's own rules and its merchant's own entry."""
-    word, enrolled = stall.entitlements[card.order.card], stall.enrolled
+    seller = till_of(tmp_path, office, card, stall, stall.entitlements[card.order.card])
+    clock.at = NOON + timedelta(hours=1)
+    yield seller
+    seller.close()
+
+
+def till_of(tmp_path: Path, office: Office, card: HeldCard, stall: Stall, word: SignedEntitlement) -> Seller:
+    """A stall's till, switched on, that holds one card's entitlement."""
+    enrolled = stall.enrolled
     seller = Seller(disk(tmp_path / "till"), stall.station, [card], [word], device_key=stall.device_key)
     assert enrolled.download.merchant is not None
     epoch, certificate = enrolled.certificate.epoch, enrolled.response.certificate
@@ -68,7 +79,7 @@ def till(tmp_path: Path, office: Office, card: HeldCard, stall: Stall, clock: Wo
     seller.lists = FixedLists(
         office.rules,
         enrolled.download.merchant,
-        {UID: card.ref},
+        {card.order.uid: card.ref},
         {card.order.card: card.order.keys[TERMINALS]},
         enrolled.centre_keys.entitlements.get,
         NOON - timedelta(hours=3),
@@ -77,9 +88,7 @@ def till(tmp_path: Path, office: Office, card: HeldCard, stall: Stall, clock: Wo
         {stall.station: SlipKey(stall.device_key.public_key())},
     )
     seller.open()
-    clock.at = NOON + timedelta(hours=1)
-    yield seller
-    seller.close()
+    return seller
 
 
 def pay(till: Seller, card: HeldCard, *lines: tuple[str, int]) -> tuple[say.Outward, ...]:
@@ -129,6 +138,26 @@ def test_what_the_real_till_decided_is_decided_again(
     assert len({part[0] for part in bodies[2][Pay.DEBITS]}) == 2  # type: ignore[union-attr,index]
     assert bodies[3][Pay.REST] != 0
     assert told(office) == []
+
+
+def test_a_card_without_proof_is_decided_again_under_its_own_low_ceilings(
+    tmp_path: Path, office: Office, clock: WoundClock
+) -> None:
+    """Its entitlement would let 40 € pass; the till cuts at 30 €, and so does the centre."""
+    tag = issued_under(office.register_card(Uid(bytes.fromhex("04090203040577")), NTAG_AID))
+    office.grant(tag.order.card, PurseNumber(1), Cents(3_000), *MARCH)
+    stall = new_stall(office)
+    granted = stall.entitlements[tag.order.card].entitlement
+    unsigned = replace(granted, seq=9, slots=tuple(replace(slot, limit=Cents(5_000)) for slot in granted.slots))
+    signed = encode_entitlement(unsigned, tag.order.uid, office.keys.entitlement_signer())
+    word = decode_entitlement(signed, tag.order.uid, office.keys.public().entitlements.get)
+    till = till_of(tmp_path, office, tag, stall, word)
+    clock.at = NOON + timedelta(hours=1)
+    pay(till, tag, ("bread", 4_000))
+    paid = [envelope.body for envelope in sent(office, stall, till) if envelope.type == RecordType.PAYMENT]
+    assert [body[Pay.REST] for body in paid] == [1_000]
+    assert told(office) == []
+    till.close()
 
 
 def test_lines_the_card_may_not_pay_are_pointed_at_and_stay_counted(

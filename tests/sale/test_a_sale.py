@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.market import AID, NOON, HeldCard, Seller, disk, entitle, issue_card
+from bench.market import AID, NOON, RULES, HeldCard, Seller, disk, entitle, issue_card
 from domain.money import Cents
 from domain.reason import Reason
+from domain.rule_set import Case, Payer, WhoPays
 from emulator.card import VirtualCard
 from emulator.state_file import MemoryStore
 from emulator.tear import Fault, Moment, Phase, empty, one_byte, oversized, tear_on, truncated, wrong_mac
@@ -516,4 +517,28 @@ def test_voids_of_payments_the_centre_knows_make_no_room_for_more(tmp_path: Path
     (split,) = seller.tap(card)
     assert isinstance(split, say.Split)
     assert (split.by_card, split.reason) == (1_000, Reason.TERMINAL_LIMIT)
+    seller.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_promised"),
+    [
+        ((), False),
+        ((WhoPays(Case.TORN_WITHOUT_PROOF, Payer.MERCHANT),), False),
+        ((WhoPays(Case.TORN_WITHOUT_PROOF, Payer.PROGRAMME, up_to=Cents(299)),), False),
+        ((WhoPays(Case.TORN_WITHOUT_PROOF, Payer.PROGRAMME, up_to=Cents(300)),), True),
+        ((WhoPays(Case.TORN_WITHOUT_PROOF, Payer.PROGRAMME),), True),
+    ],
+    ids=["nothing said", "the merchant", "too little", "just enough", "all of it"],
+)
+def test_a_payment_in_verification_is_promised_as_far_as_the_rules_say_who_pays(
+    tmp_path: Path, card: HeldCard, rows: tuple[WhoPays, ...], is_promised: bool
+) -> None:
+    seller = Seller(disk(tmp_path / "x"), 5, [card], [entitle(card)], rules=replace(RULES, who_pays=rows))
+    seller.open()
+    seller.sell(("bread", 300))
+    seller.tap(card, tear_on(COMMIT, Phase.ANSWER_LOST))
+    (waits,) = seller.back()
+    assert isinstance(waits, say.InVerification)
+    assert waits.is_guaranteed is is_promised
     seller.close()

@@ -91,10 +91,14 @@ def laid(store: MemoryStore, *disturbances: Disturbance, said: list[Exchange] | 
 
 @cache
 def _issued(number: int) -> str:
-    order = order_for(number)
+    return issued_under(order_for(number)).store.read()
+
+
+def issued_under(order: IssueOrder) -> HeldTag:
+    """A blank tag made the one an order describes."""
     store = blank_store(order)
     issue_tag(laid(store), order)
-    return store.read()
+    return HeldTag(order, store)
 
 
 def issued_tag(number: int = 1) -> HeldTag:
