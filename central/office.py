@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from central import account, courier, grants, redecision
+from central import account, courier, downloads, grants, kept_lists, merchants
 from central.ingest import take_batch
+from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rebuild import Budget
 from central.rule_file import read_rule_file
@@ -21,7 +22,7 @@ from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, Termin
 from domain.money import Cents
 from domain.rule_set import Merchant, RuleSet
 from sync.batch import Answer, Batch, Versions, decode_batch, encode_answer
-from sync.bundle import Item, Kind, encode_bundle
+from sync.bundle import Kind
 from sync.card_format import CardInfo, encode_card_info
 from sync.crypto import public_bytes, public_key, sha256, token
 from sync.enrolment import (
@@ -36,21 +37,17 @@ from sync.enrolment import (
 )
 from sync.errors import BadSignature, Malformed
 from sync.issuing import LOADED_AT_ISSUING, IssueOrder, first_log_record
-from sync.rule_format import encode_merchant, encode_rule_set, read_rule_set
+from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
-    CardKey,
-    EntitlementDelta,
     HotList,
     SlipKey,
     TerminalsList,
-    encode_card_keys,
-    encode_entitlements,
     encode_hot_list,
     encode_terminals,
 )
 
 AID: Final = bytes.fromhex("A05310")
-ROOT_ID, LISTS_ID, ANSWERS_ID = b"root", b"lists", b"answers"
+ROOT_ID, ANSWERS_ID = b"root", b"answers"
 REVOKED: Final = "revoked by the programme"
 CODE_LIVES: Final = timedelta(hours=24)
 CERTIFICATE_LIVES: Final = timedelta(days=366)
@@ -220,7 +217,7 @@ class Office:
     def put_rule_set(self, rules: RuleSet, at: datetime) -> None:
         """Sign a rule set; its version must be new. Inside a transaction."""
         signed = encode_rule_set(rules, LISTS_ID, self.keys.signer("lists"))
-        self._keep(Kind.RULE_SET, rules.version, at, signed)
+        kept_lists.keep(self.store, Kind.RULE_SET, rules.version, at, signed)
 
     def sign_hot_list(self, at: datetime) -> None:
         """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""
@@ -230,7 +227,9 @@ class Office:
         )
         version = self.store.next_number("hot list")
         hot_list = HotList(version, at.replace(microsecond=0), frozenset(CardId(bytes(row["card"])) for row in rows))
-        self._keep(Kind.HOT_LIST, version, at, encode_hot_list(hot_list, LISTS_ID, self.keys.signer("lists")))
+        kept_lists.keep(
+            self.store, Kind.HOT_LIST, version, at, encode_hot_list(hot_list, LISTS_ID, self.keys.signer("lists"))
+        )
 
     def sign_terminals(self, at: datetime) -> None:
         """Sign the list of all stations anew, so that any terminal can check the slips of any other. Inside a
@@ -248,22 +247,12 @@ class Office:
             )
         }
         signed = encode_terminals(TerminalsList(version, stations), LISTS_ID, self.keys.signer("lists"))
-        self._keep(Kind.TERMINALS, version, at, signed)
+        kept_lists.keep(self.store, Kind.TERMINALS, version, at, signed)
 
     def put_merchant(self, name: str, groups: Sequence[str], default_family: str) -> Merchant:
         """A new merchant of the programme."""
         with self.store.writing():
-            number = self.store.next_number("merchant")
-            self.store.put(
-                "merchant",
-                number=number,
-                version=1,
-                name=name,
-                groups=" ".join(sorted(groups)),
-                default_family=default_family,
-            )
-            redecision.keep_merchant_versions(self.store)
-        return self._merchant(number)
+            return merchants.add(self.store, name, groups, default_family)
 
     # --- terminals ---------------------------------------------------------------------------------------------------
 
@@ -297,7 +286,7 @@ class Office:
             if row["revoked_at"] is not None:
                 raise Malformed("the code of a terminal that was revoked")
         terminal = TerminalId(bytes(row["terminal"]))
-        bundle = self._bundle(terminal, device_key, row["merchant"], Versions())
+        bundle = downloads.bundle(self.store, self.keys, self._asks(terminal, device_key, row["merchant"], Versions()))
         root = self.keys.public_key("root")
         return encode_response(Response(root, bytes(row["certificate"]), self.keys.centre_keys, bundle))
 
@@ -403,12 +392,13 @@ class Office:
             centre_time=at.replace(microsecond=0),
             nonce=head.nonce,
             dispositions=taken.dispositions,
-            newest=self._newest(taken.merchant),
+            newest=downloads.newest(self.store, self.keys, taken.merchant),
             is_frozen=is_frozen,
         )
         signed = encode_answer(answer, ANSWERS_ID, self.keys.signer("answers"))
         is_served = not is_frozen and not taken.is_expired
-        bundle = b"" if not is_served else self._bundle(head.terminal, taken.device_key, taken.merchant, head.held)
+        asks = self._asks(head.terminal, taken.device_key, taken.merchant, head.held)
+        bundle = downloads.bundle(self.store, self.keys, asks) if is_served else b""
         return Exchange(signed, bundle)
 
     def _settle(self, touched: Sequence[CardId], rules: RuleSet) -> tuple[CardId, ...]:
@@ -448,81 +438,8 @@ class Office:
         if at.timestamp() - signed_at >= HOT_LIST_LIVES.total_seconds():
             self.sign_hot_list(at)
 
-    def _newest(self, merchant: int) -> Versions:
-        return Versions(
-            rules=self._newest_of(Kind.RULE_SET),
-            hot_list=self._newest_of(Kind.HOT_LIST),
-            merchant=self._merchant(merchant).version,
-            card_keys=self.store.current_number("card keys"),
-            entitlements=self.store.current_number("entitlement change"),
-            centre_keys=self.keys.public().version,
-            terminals=self._newest_of(Kind.TERMINALS),
-        )
-
-    def _bundle(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> bytes:
-        """What this terminal does not hold yet."""
-        newest, items = self._newest(merchant), []
-        sign = self.keys.signer("lists")
-        if newest.centre_keys > held.centre_keys:
-            items.append(Item(Kind.CENTRE_KEYS, newest.centre_keys, self.keys.centre_keys))
-        for kind, has, wants in (
-            (Kind.RULE_SET, newest.rules, held.rules),
-            (Kind.HOT_LIST, newest.hot_list, held.hot_list),
-            (Kind.TERMINALS, newest.terminals, held.terminals),
-        ):
-            if has > wants:
-                items.append(Item(kind, has, self._kept(kind, has)))
-        if newest.merchant > held.merchant:
-            entry = self._merchant(merchant)
-            items.append(Item(Kind.MERCHANT, entry.version, encode_merchant(entry, LISTS_ID, sign)))
-        if newest.card_keys > held.card_keys:
-            signed = encode_card_keys(
-                newest.card_keys, terminal, public_key(device_key), self._card_keys(), LISTS_ID, sign
-            )
-            items.append(Item(Kind.CARD_KEYS, newest.card_keys, signed))
-        if newest.entitlements > held.entitlements:
-            delta = EntitlementDelta(
-                held.entitlements, newest.entitlements, self._entitlements(held.entitlements, newest.entitlements)
-            )
-            items.append(Item(Kind.ENTITLEMENTS, delta.version, encode_entitlements(delta, LISTS_ID, sign)))
-        return encode_bundle(items)
-
-    def _card_keys(self) -> tuple[CardKey, ...]:
-        programme = self.rules.programme
-        found = []
-        for row in self.store.all("SELECT card, uid, aid, expires_at FROM card ORDER BY card"):
-            card, uid, aid = CardId(bytes(row["card"])), Uid(bytes(row["uid"])), bytes(row["aid"])
-            expires = None if row["expires_at"] is None else datetime.fromtimestamp(row["expires_at"], UTC)
-            found.append(CardKey(card, uid, programme, aid, expires, self.keys.card_key(1, uid, aid, programme, card)))
-        return tuple(found)
-
-    def _entitlements(self, since: int, up_to: int) -> tuple[tuple[Uid, bytes], ...]:
-        """The newest entitlement of each card that changed, in the order of change."""
-        rows = self.store.all(
-            """SELECT card.uid AS uid, entitlement.data AS data, max(change_number) FROM entitlement
-            JOIN card ON card.card = entitlement.card WHERE change_number > ? AND change_number <= ?
-            GROUP BY entitlement.card ORDER BY max(change_number)""",
-            since,
-            up_to,
-        )
-        return tuple((Uid(bytes(row["uid"])), bytes(row["data"])) for row in rows)
-
-    def _merchant(self, number: int) -> Merchant:
-        row = self.store.one("SELECT * FROM merchant WHERE number = ?", number)
-        if row is None:
-            raise Malformed("no merchant of that number")
-        return Merchant(number, row["version"], row["name"], frozenset(row["groups"].split()), row["default_family"])
-
-    def _keep(self, kind: Kind, version: int, at: datetime, signed: bytes) -> None:
-        self.store.put("signed_list", kind=int(kind), version=version, signed_at=int(at.timestamp()), data=signed)
-
-    def _newest_of(self, kind: Kind) -> int:
-        return self.store.number("SELECT max(version) FROM signed_list WHERE kind = ?", int(kind))
-
-    def _kept(self, kind: Kind, version: int) -> bytes:
-        row = self.store.one("SELECT data FROM signed_list WHERE kind = ? AND version = ?", int(kind), version)
-        assert row is not None
-        return bytes(row["data"])
+    def _asks(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> downloads.Asking:
+        return downloads.Asking(terminal, device_key, merchant, held, self.rules.programme)
 
     # --- report ------------------------------------------------------------------------------------------------------
 

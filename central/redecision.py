@@ -10,13 +10,14 @@ from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from central import merchants
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import Chip, is_signed
 from domain.decision import Decision
 from domain.money import Cents, in_euros
 from domain.purse import Entitlement
-from domain.rule_set import Merchant, RuleSet
+from domain.rule_set import RuleSet
 from domain.slip import Slip
 from domain.unproven import rules_for_unproven
 from sync.bundle import Kind
@@ -44,17 +45,6 @@ _PARTS: Final = {
 }
 _PAID_AT: Final = 3
 """Where a line of Pay.LINES has the cents paid of it."""
-
-
-def keep_merchant_versions(store: Store) -> None:
-    """Keep each merchant's entry as it stands, so that what was decided under it can be decided again later.
-
-    Call it whenever an entry is new or has a new version; inside a transaction.
-    """
-    store.change(
-        """INSERT INTO merchant_version (number, version, name, groups, default_family)
-        SELECT number, version, name, groups, default_family FROM merchant WHERE true ON CONFLICT DO NOTHING"""
-    )
 
 
 def look_again(
@@ -96,7 +86,7 @@ def _finding(
     rules = _rules(store, keys, envelope.rules_version)
     if rules is None:
         return UNKNOWN_RULES.format(version=envelope.rules_version)
-    merchant = _merchant(store, envelope, version)
+    merchant = merchants.entry_named(store, envelope, version)
     if merchant is None:
         return UNKNOWN_MERCHANT.format(version=version)
     if entitlement is None:
@@ -195,19 +185,3 @@ def _rules(store: Store, keys: CentralKeys, version: int) -> RuleSet | None:
 def _read_once(signed: bytes, key: bytes) -> RuleSet:
     """A verified rule set; the payments of a batch are nearly always of one. Raises FormatError."""
     return read_rule_set(signed, public_key(key))
-
-
-def _merchant(store: Store, envelope: Envelope, version: int) -> Merchant | None:
-    """The entry of a version of the merchant the record's terminal belongs to."""
-    row = store.one(
-        """SELECT merchant_version.* FROM merchant_version
-        JOIN terminal ON terminal.merchant = merchant_version.number
-        WHERE terminal.terminal = ? AND terminal.epoch = ? AND merchant_version.version = ?""",
-        envelope.terminal,
-        envelope.epoch,
-        version,
-    )
-    if row is None:
-        return None
-    groups = frozenset(row["groups"].split())
-    return Merchant(row["number"], row["version"], row["name"], groups, row["default_family"])

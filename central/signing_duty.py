@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from central.keys import CentralKeys
-from central.store import SIGNING_TABLES, Store
+from central.store import Store
+from central.tables import SIGNING_TABLES
 from domain.identity import CardId, Uid
 from domain.money import Cents, in_euros
 from domain.purse import Entitlement

@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from central import courier, ledger, redecision
+from central import courier, ledger, merchants
 from central.ingest import BEFORE_TIME
 from central.keys import CentralKeys
-from central.store import FORMAT, Store
+from central.store import Store
+from central.tables import FORMAT
 from domain.identity import CardId
 from sync.errors import FormatError
 from sync.record import open_record
@@ -58,7 +59,7 @@ def upgrade(store: Store, keys: CentralKeys, programme: str) -> None:
         if store.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, name) is None:
             store.change(f"ALTER TABLE {table} ADD COLUMN {column}")
     store.make_missing_tables()
-    redecision.keep_merchant_versions(store)
+    merchants.keep_versions(store)
     for row in store.all("SELECT card, epoch, seq, data FROM entitlement"):
         mark = int.from_bytes(bytes(row["data"])[_MARK_AT : _MARK_AT + 4], "big")
         store.change(

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from central.office import LISTS_ID
+from central.kept_lists import LISTS_ID
 from central.products import ExtractMistake, Left, ProductList, Report, build_products, read_list
 from domain.family import Family
 from domain.product import CodeFault, Product, WrongCode, gtin, is_in_store

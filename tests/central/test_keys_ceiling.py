@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from central import grants, signing_duty
 from central.keys import KeysClosed
 from central.office import Office
-from central.store import SIGNING_TABLES, Store
+from central.store import Store
+from central.tables import SIGNING_TABLES
 from domain.identity import CardId
 from domain.money import Cents
 from sync.card_format import decode_entitlement

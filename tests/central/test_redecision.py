@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.market import MARCH, NOON, RULES, HeldCard, Seller, disk
-from central import redecision
+from central import merchants, redecision
 from central.office import Office
 from central.pages import report_page
 from central.report import report
@@ -239,7 +239,7 @@ def test_a_payment_under_an_older_entry_of_its_merchant_is_decided_under_that_on
     pay(till, card, ("bread", 700))
     with office.store.writing():
         office.store.change("UPDATE merchant SET version = 2, groups = ''")
-        redecision.keep_merchant_versions(office.store)
+        merchants.keep_versions(office.store)
     sent(office, stall, till)
     assert told(office) == []
 
@@ -250,7 +250,7 @@ def test_under_the_newer_entry_it_is_decided_otherwise(
     pay(till, card, ("bread", 700))
     with office.store.writing():
         office.store.change("UPDATE merchant SET version = 2, groups = ''")
-        redecision.keep_merchant_versions(office.store)
+        merchants.keep_versions(office.store)
     sent_with_a_lie(office, stall, till, {Pay.MERCHANT_VERSION: 2})
     (why,) = told(office)
     assert "débits (7,00\u202f€ d'écart)" in why
