@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS signing_day (day INTEGER PRIMARY KEY, cents INTEGER NOT NULL,
@@ -18,13 +18,34 @@ SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS custody (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL,
         custodians TEXT NOT NULL)""",
 )
+HOUSEHOLD_TABLES: Final = (
+    "CREATE TABLE household (number INTEGER PRIMARY KEY, taken_in_at INTEGER NOT NULL)",
+    """CREATE TABLE household_size (household INTEGER NOT NULL, first_day INTEGER NOT NULL, adults INTEGER NOT NULL,
+        children INTEGER NOT NULL, PRIMARY KEY (household, first_day))""",
+    """CREATE TABLE household_card (card BLOB NOT NULL, first_day INTEGER NOT NULL, last_day INTEGER,
+        household INTEGER NOT NULL, PRIMARY KEY (card, first_day))""",
+    """CREATE TABLE household_dates (household INTEGER NOT NULL, purse INTEGER NOT NULL, first_day INTEGER NOT NULL,
+        last_day INTEGER NOT NULL, PRIMARY KEY (household, purse, first_day))""",
+    """CREATE TABLE household_fact (household INTEGER NOT NULL, fact TEXT NOT NULL, month INTEGER NOT NULL,
+        PRIMARY KEY (household, fact, month))""",
+    """CREATE TABLE allotted (household INTEGER NOT NULL, purse INTEGER NOT NULL, for_day INTEGER NOT NULL,
+        amount INTEGER NOT NULL, rules_version INTEGER NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (household, purse, for_day))""",
+    """CREATE TABLE allotted_grant (household INTEGER NOT NULL, purse INTEGER NOT NULL, for_day INTEGER NOT NULL,
+        grant_id INTEGER NOT NULL PRIMARY KEY)""",
+    """CREATE TABLE borne (household INTEGER NOT NULL, purse INTEGER NOT NULL, for_day INTEGER NOT NULL,
+        payer TEXT NOT NULL, cents INTEGER NOT NULL, PRIMARY KEY (household, purse, for_day, payer))""",
+    """CREATE TABLE bonus_given (card BLOB NOT NULL, campaign TEXT NOT NULL, month INTEGER NOT NULL,
+        cents INTEGER NOT NULL, grant_id INTEGER, at INTEGER NOT NULL)""",
+    "CREATE INDEX bonus_given_card ON bonus_given (card, campaign, month)",
+)
 TABLES: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     """CREATE TABLE card (card BLOB PRIMARY KEY, uid BLOB NOT NULL UNIQUE, aid BLOB NOT NULL, loaded INTEGER NOT NULL,
         expires_at INTEGER, registered_at INTEGER NOT NULL, hot_since INTEGER)""",
     """CREATE TABLE grant_given (id INTEGER PRIMARY KEY, card BLOB NOT NULL, purse INTEGER NOT NULL,
         file INTEGER NOT NULL, amount INTEGER NOT NULL, start_at INTEGER NOT NULL, end_at INTEGER,
-        given_at INTEGER NOT NULL)""",
+        given_at INTEGER NOT NULL, kind TEXT NOT NULL DEFAULT 'by hand')""",
     """CREATE TABLE slot_window (card BLOB NOT NULL, file INTEGER NOT NULL, start_at INTEGER NOT NULL, end_at INTEGER,
         purse INTEGER NOT NULL, base INTEGER NOT NULL, spent_limit INTEGER NOT NULL, is_confirmed INTEGER NOT NULL,
         voids_signed INTEGER NOT NULL DEFAULT 0, limit_signed INTEGER NOT NULL DEFAULT 0,
@@ -90,8 +111,14 @@ TABLES: Final = (
         seq INTEGER NOT NULL, released_at INTEGER, PRIMARY KEY (card, terminal, epoch, seq))""",
     """CREATE TABLE decided_otherwise (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
         why TEXT NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
+    """CREATE TABLE earning (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, card BLOB NOT NULL,
+        campaign TEXT NOT NULL, month INTEGER NOT NULL, base INTEGER NOT NULL, cap INTEGER, shown INTEGER,
+        rules_version INTEGER NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
+    "CREATE INDEX earning_card ON earning (card, campaign, month)",
     "CREATE TABLE to_settle (card BLOB PRIMARY KEY)",
+    "CREATE TABLE rule_text (version INTEGER PRIMARY KEY, text TEXT NOT NULL, taken_at INTEGER NOT NULL)",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (kind, version))""",
+    *HOUSEHOLD_TABLES,
     *SIGNING_TABLES,
 )

@@ -7,13 +7,15 @@ earn; it travels in the card's newest log record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from domain.basket import Line
+from domain.card_log import Debit
 from domain.days import Days
+from domain.identity import SlotFile
 from domain.may_pay import meets
-from domain.money import ZERO, Cents, not_negative
+from domain.money import ZERO, Cents, not_negative, total
 from domain.rule_set import Campaign, Merchant, Purse, RuleSet
 
 
@@ -46,6 +48,30 @@ def can_earn(line: Line, campaign: Campaign, rules: RuleSet, merchant: Merchant,
 def money_earns(purse: Purse, campaign: Campaign) -> bool:
     """Whether money of this purse earns; match money never does."""
     return purse.match is None and purse.code in campaign.earned_on
+
+
+def base_of(
+    campaign: Campaign,
+    paid: Iterable[tuple[Line, Iterable[Debit]]],
+    purses: Mapping[SlotFile, Purse],
+    rules: RuleSet,
+    merchant: Merchant,
+    days: Days,
+) -> Cents:
+    """Cents of a payment that come from purses that earn, on lines that earn.
+
+    Args:
+        paid: each line, and what each slot paid of it.
+        purses: whose money each slot holds; a slot left out earns nothing.
+    """
+    earning = {file for file, purse in purses.items() if money_earns(purse, campaign)}
+    return total(
+        share.amount
+        for line, shares in paid
+        if can_earn(line, campaign, rules, merchant, days)
+        for share in shares
+        if share.file in earning
+    )
 
 
 def bonus_of(campaign: Campaign, base: Cents, before: Cents | None, card_cap: Cents | None = None) -> Bonus:

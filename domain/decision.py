@@ -13,7 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from domain.basket import Basket, Line
-from domain.bonus import Bonus, bonus_of, campaigns_on, can_earn, money_earns, unsure_bonus
+from domain.bonus import Bonus, base_of, bonus_of, campaigns_on, can_earn, money_earns, unsure_bonus
 from domain.card_log import Carried, Debit, LogRecord, carried_totals
 from domain.cover import Bound, Cover, OpenPurse, Request, cover
 from domain.days import Days, days_of
@@ -460,19 +460,9 @@ def _bonus(
 
 
 def _base(campaign: Campaign, lines: Sequence[LineDecision], slots: Sequence[Slot], here: _Here) -> Cents:
-    """Cents of these lines that come from purses that earn, on lines that earn."""
-    earning = {
-        slot.file
-        for slot in slots
-        if (purse := here.rules.purse(slot.purse)) is not None and money_earns(purse, campaign)
-    }
-    return total(
-        share.amount
-        for decided in lines
-        if decided.by_slot and can_earn(decided.line, campaign, here.rules, here.merchant, here.days)
-        for share in decided.by_slot
-        if share.file in earning
-    )
+    purses = {slot.file: purse for slot in slots if (purse := here.rules.purse(slot.purse)) is not None}
+    paid = [(decided.line, decided.by_slot) for decided in lines if decided.by_slot]
+    return base_of(campaign, paid, purses, here.rules, here.merchant, here.days)
 
 
 def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Reason | None:
