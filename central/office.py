@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from central import account, courier, downloads, grants, kept_lists, merchants
+from central import account, courier, downloads, grants, kept_lists, merchants, rule_versions
 from central.ingest import take_batch
 from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
@@ -37,7 +37,6 @@ from sync.enrolment import (
 )
 from sync.errors import BadSignature, Malformed
 from sync.issuing import LOADED_AT_ISSUING, IssueOrder, first_log_record
-from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     HotList,
     SlipKey,
@@ -66,13 +65,13 @@ def now_utc() -> datetime:
 def make_centre(directory: Path, rule_file: Path, at: datetime | None = None, keys: CentralKeys | None = None) -> None:
     """Make a new centre in an empty folder: keys (throw-away ones unless some are there), tables, first lists."""
     directory.mkdir(parents=True, exist_ok=True)
-    rules = read_rule_file(rule_file)
+    read_rule_file(rule_file)  # before anything is made
     if not (directory / "keys").exists():
         make_keys(directory / "keys", at or now_utc())
     Store(directory / "centre.db").create()
     office = Office(directory, keys=keys)
     with office.store.writing():
-        office.put_rule_set(rules, at or now_utc())
+        rule_versions.begin(office.store, office.keys, rule_file, at or now_utc())
         office.sign_hot_list(at or now_utc())
     office.close()
 
@@ -107,9 +106,7 @@ class Office:
     @property
     def rules(self) -> RuleSet:
         """The newest rule set."""
-        row = self.store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", Kind.RULE_SET)
-        assert row is not None, "a centre has a rule set"
-        return read_rule_set(bytes(row["data"]), self.keys.public_key("lists"))
+        return rule_versions.newest(self.store, self.keys)
 
     def day_start(self, day: date) -> datetime:
         """The instant a day begins in the programme's time zone, aware UTC."""
@@ -216,8 +213,14 @@ class Office:
 
     def put_rule_set(self, rules: RuleSet, at: datetime) -> None:
         """Sign a rule set; its version must be new. Inside a transaction."""
-        signed = encode_rule_set(rules, LISTS_ID, self.keys.signer("lists"))
-        kept_lists.keep(self.store, Kind.RULE_SET, rules.version, at, signed)
+        rule_versions.sign(self.store, self.keys, rules, at)
+
+    def take_rules(self, path: Path) -> RuleSet:
+        """Take in a new version of the rules from the file as it was written. RuleMistake: with all reasons why not."""
+        at = self._clock()
+        with self.store.writing():
+            today = at.astimezone(ZoneInfo(self.rules.timezone)).date()
+            return rule_versions.take(self.store, self.keys, path, at, today)
 
     def sign_hot_list(self, at: datetime) -> None:
         """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""
