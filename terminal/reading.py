@@ -18,6 +18,7 @@ from domain.reason import Reason
 from domain.slip import Slip, passed_places
 from sync.card_format import SignedEntitlement, decode_log_record, encode_reader_id, read_slip, verify_slip
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
+from sync.ntag_format import gives_proof
 from terminal.ports import CardContact, CardHead, CardRef, CardSeen, PurseCard
 from terminal.world import World, clocks_now
 
@@ -100,6 +101,7 @@ def facts_of(world: World, ref: CardRef, reading: Reading) -> CardFacts:
         no_entitlement=reading.no_entitlement or Reason.ENTITLEMENT_MISSING,
         slips=tuple(reading.slips.values()),
         seen=world.journal.counters_seen(ref.card),
+        gives_proof=gives_proof(ref.aid),
     )
 
 
