@@ -137,7 +137,7 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, agreed
     rules, merchant = world.lists.rules(), world.lists.merchant()
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
     stall = _stall(world, ref, clocks, written_at, rules)
-    decision = decide(basket, rules, merchant, facts_of(world, ref, reading), stall)
+    decision = decide(basket, rules, merchant, facts_of(world, ref, reading, clocks), stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
     if decision.paid != agreed:
