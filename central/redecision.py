@@ -17,12 +17,11 @@ from domain.decision import Decision
 from domain.money import Cents, in_euros
 from domain.purse import Entitlement
 from domain.slip import Slip
-from domain.unproven import rules_for_unproven
 from sync.card_format import read_slip
 from sync.cbor import Map, Value, take_int, take_list
 from sync.errors import FormatError, Malformed
 from sync.record import Envelope, Pay
-from sync.replay import decide_again, is_as_written, lines_of, shares_of
+from sync.replay import decide_again, is_as_written, lines_of, shares_of, tells_of_proof
 from sync.tmac import TransactionInput
 
 UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
@@ -83,10 +82,9 @@ def _finding(
     merchant = merchants.entry_named(store, envelope, version)
     if merchant is None:
         return UNKNOWN_MERCHANT.format(version=version)
-    if entitlement is None:
+    if entitlement is None or tells_of_proof(envelope.body) != chip.has_proof:
         return UNREADABLE
     try:
-        rules = rules if chip.has_proof else rules_for_unproven(rules)
         decision = decide_again(envelope, rules, merchant, entitlement, slips)
         return "" if is_as_written(decision, envelope.body) else difference(decision, envelope.body)
     except Exception:  # a record that cannot be decided on holds up neither itself nor those behind it

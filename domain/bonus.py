@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from domain.basket import Line
 from domain.card_log import Debit
@@ -32,6 +33,38 @@ class Bonus:
     campaign: str
     base: Cents | None
     earned: Cents | None
+
+
+@dataclass(frozen=True, slots=True)
+class CapShare:
+    """A card's share of its household's month cap, until a later row says otherwise.
+
+    Attributes:
+        first_day: of the month it counts from.
+        cents: the share; zero: this card earns nothing.
+
+    Raises:
+        ValueError: not the first day of a month, or a share below zero.
+    """
+
+    first_day: date
+    cents: Cents
+
+    def __post_init__(self) -> None:
+        if self.first_day.day != 1 or self.cents < 0:
+            raise ValueError("a share of a month cap is not below zero, and counts from the first of a month")
+
+
+def cap_on(shares: Iterable[CapShare], days: Days) -> Cents | None:
+    """The share that counts for a payment on these days, in cents; ``None`` for a card that shares with none then.
+
+    Args:
+        shares: in rising days.
+        days: it can be; where the month is not known, the share of the earlier one (no sum is shown then anyway).
+    """
+    month = days.earliest.replace(day=1)
+    begun = [share.cents for share in shares if share.first_day <= month]
+    return begun[-1] if begun else None
 
 
 def campaigns_on(rules: RuleSet, days: Days) -> tuple[Campaign, ...]:
