@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from central import grants, redecision, rule_versions, unproven, voids
+from central import earnings, grants, redecision, rule_versions, unproven, voids
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import (
@@ -154,6 +154,7 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         return quarantined(why) if why else POSTED
     if not facts.is_void:
         redecision.look_again(store, keys, chip, envelope, facts, entitlement)
+        earnings.note(store, keys, chip.card, envelope, facts, entitlement)
     excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 

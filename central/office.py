@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from central import account, courier, downloads, grants, kept_lists, merchants, rule_versions
+from central.days import start_of
 from central.ingest import take_batch
 from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rebuild import Budget
-from central.rule_file import read_rule_file
+from central.rule_file import RuleFile, read_rule_file
 from central.store import Store
 from central.upgrade import upgrade
 from domain.card_log import LogRecord
@@ -108,9 +109,30 @@ class Office:
         """The newest rule set."""
         return rule_versions.newest(self.store, self.keys)
 
+    def rules_as_written(self) -> RuleFile:
+        """The file of the rules in force, allotments included.
+
+        Raises:
+            ValueError: a centre of before kept none; a French clause that says what to do.
+        """
+        found = rule_versions.as_written(self.store)
+        if found is None or found.rules.version != self.rules.version:
+            raise ValueError(
+                "ce centre n'a pas le texte de ses règles en vigueur ; donnez-le-lui : « panier central rules »"
+            )
+        return found
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return self._clock()
+
+    def today(self) -> date:
+        """The day it is in the programme's time zone."""
+        return self._clock().astimezone(ZoneInfo(self.rules.timezone)).date()
+
     def day_start(self, day: date) -> datetime:
         """The instant a day begins in the programme's time zone, aware UTC."""
-        return datetime.combine(day, time(), ZoneInfo(self.rules.timezone)).astimezone(UTC)
+        return start_of(day, ZoneInfo(self.rules.timezone))
 
     def day_after(self, day: date) -> datetime:
         """The instant a day is over."""
@@ -219,8 +241,8 @@ class Office:
         """Take in a new version of the rules from the file as it was written. RuleMistake: with all reasons why not."""
         at = self._clock()
         with self.store.writing():
-            today = at.astimezone(ZoneInfo(self.rules.timezone)).date()
-            return rule_versions.take(self.store, self.keys, path, at, today)
+            self.store.next_number("card keys")  # the shares of a bonus's month cap follow the rules
+            return rule_versions.take(self.store, self.keys, path, at, self.today())
 
     def sign_hot_list(self, at: datetime) -> None:
         """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""
@@ -382,6 +404,7 @@ class Office:
             rules = self.rules
             taken = take_batch(self.store, self.keys, rules.programme, batch, at)
             self._renew_hot_list(at)
+            downloads.renew_card_keys(self.store, self.today())
             touched = self._settle(sorted(self._touched(batch)), rules)
             if self._suspend(touched, at):
                 self.sign_hot_list(at)
@@ -442,7 +465,7 @@ class Office:
             self.sign_hot_list(at)
 
     def _asks(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> downloads.Asking:
-        return downloads.Asking(terminal, device_key, merchant, held, self.rules.programme)
+        return downloads.Asking(terminal, device_key, merchant, held, self._clock())
 
     # --- report ------------------------------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def decide_again(
         terminal_unreported=terminal_before or ZERO,
         card_unreported=card_before or ZERO,
     )
-    return decide(_basket_of(body), rules, merchant, card, stall)
+    return decide(basket_of(body), rules, merchant, card, stall)
 
 
 def tells_of_proof(body: Map) -> bool:
@@ -126,7 +126,8 @@ def claims_of(lines: Iterable[Line], named_lists: frozenset[str]) -> Map:
     return {Pay.LINE_WORDS: list(words), Pay.LINE_CLAIMS: claims} if claims else {}
 
 
-def _basket_of(body: Map) -> Basket:
+def basket_of(body: Map) -> Basket:
+    """The basket a PAYMENT was made for. Malformed."""
     words = [take_text({0: word}, 0, 80) for word in take_list(body, Pay.LINE_WORDS)] if Pay.LINE_WORDS in body else []
     claims = take_list(body, Pay.LINE_CLAIMS) if Pay.LINE_CLAIMS in body else []
     by_line = {claim[0]: claim for claim in claims if isinstance(claim, list) and claim}
