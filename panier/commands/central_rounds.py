@@ -33,14 +33,10 @@ def rules_command(directory: Path, path: Path, files: tuple[str, ...]) -> None:
     except RuleMistake as wrong:
         click.echo("\n".join(mistakes_as_french(wrong.mistakes, path.name)), err=True)
         raise click.exceptions.Exit(1) from None
-    click.echo(
-        f"Règles « {taken.programme} », version {taken.version} : les caisses les prennent à leur prochain contact."
-    )
+    click.echo(f"Version {taken.version} des règles prise. Les caisses la reçoivent à leur prochain contact.")
 
 
-@click.command(
-    help="Verser à chaque foyer ce que les règles lui donnent pour un mois ; une seule fois, quoi qu'il arrive."
-)
+@click.command(help="Verser à chaque foyer ce que les règles lui donnent pour un mois, une seule fois.")
 @DIRECTORY
 @MONTH
 @AS_JSON
@@ -57,9 +53,7 @@ def allot(directory: Path, month: date, as_json: bool, files: tuple[str, ...]) -
     click.echo("\n".join(_round_as_french(done)))
 
 
-@click.command(
-    help="Verser les bonus que les caisses ont montrés, d'après ce qui leur est parvenu ; à redire sans risque."
-)
+@click.command(help="Verser les bonus que les caisses ont montrés, d'après ce qui est parvenu au centre.")
 @DIRECTORY
 @MONTH
 @AS_JSON

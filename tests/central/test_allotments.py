@@ -181,6 +181,36 @@ def test_who_bears_it_is_kept_to_the_cent(office: Office) -> None:
     assert borne == {(1, "Département"): 4_000, (200, "contributions"): 6_000, (200, "city"): 9_000}
 
 
+def test_over_three_months_each_bears_its_third_to_the_cent(office: Office, clock: WoundClock, tmp_path: Path) -> None:
+    thirds = tmp_path / "thirds.toml"
+    thirds.write_text(
+        RULE_FILE.read_text()
+        .replace("version   = 1", "version   = 2")
+        .replace('household = "150.00"', 'household = "100.00"')
+        .replace('city = "60 %"', 'city = "1/3"')
+    )
+    office.take_rules(thirds)
+    number = home(office, Size(1, 0), card(office, 1))
+    for month in (3, 4, 5):
+        clock.at = datetime(2027, month, 1, 8, tzinfo=UTC)
+        with office.store.writing():
+            households.note(office.store, number, FACT, clock.at.date())
+        run(office, clock.at.date())
+    rows = office.store.all("SELECT payer, sum(cents) AS cents FROM borne WHERE purse = 200 GROUP BY payer")
+    assert {row["payer"]: row["cents"] for row in rows} == {"contributions": 20_000, "city": 10_000}
+
+
+def test_what_one_card_has_no_room_for_is_granted_on_none(office: Office) -> None:
+    one, full = card(office, 1), card(office, 2)
+    number = home(office, Size(1, 0), one, full)
+    for purse in (2, 5, 200):
+        office.grant(full.card, PurseNumber(purse), Cents(100), datetime(2027, 3, 1, tzinfo=UTC), None)
+    done = run(office)
+    assert (sums(done), next(purse for _, purse, _ in whys(done))) == ([], "food")
+    assert (account(office, one).granted, account(office, full).granted) == (0, 300)
+    assert office.store.number("SELECT count(*) FROM allotted WHERE household = ?", number) == 0
+
+
 def test_a_fourth_purse_open_at_once_is_left_and_said_so(office: Office) -> None:
     mine = card(office, 1)
     number = home(office, Size(1, 1), mine)

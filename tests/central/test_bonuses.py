@@ -19,14 +19,15 @@ from domain.allotment import Size
 from domain.identity import CardId, PurseNumber, Uid
 from domain.money import Cents
 from emulator.tear import Moment, Phase, Tear
-from sync.crypto import new_private_key
+from sync.cbor import Map, Value
+from sync.crypto import new_private_key, sign
 from sync.issuing import TERMINALS
-from sync.record import Pay, RecordType, open_record
+from sync.record import Pay, RecordType, open_record, seal_record
 from sync.signed_lists import SlipKey
 from terminal import events as say
 from terminal.fixed_lists import FixedLists
 from terminal.ports import TerminalIdentity
-from tests.central.kit import Stall, WoundClock, enrol, new_office
+from tests.central.kit import RULE_FILE, Stall, WoundClock, enrol, new_office
 
 MARCH_FIRST, APRIL_FIRST = date(2026, 3, 1), date(2026, 4, 1)
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -44,6 +45,14 @@ class Place:
 
     def send(self, office: Office) -> None:
         self.stall.records = self.till.journal.records(1, 999)
+        assert self.stall.send(office).dispositions == ()
+
+    def send_with(self, office: Office, lie: Map) -> None:
+        """Send all but the last record as written, and that one with a part of its body changed."""
+        *before, last = self.till.journal.records(1, 999)
+        envelope = open_record(last)[1]
+        changed = replace(envelope, body={**envelope.body, **lie})
+        self.stall.records = [*before, seal_record(changed, lambda message: sign(self.stall.device_key, message))]
         assert self.stall.send(office).dispositions == ()
 
     @property
@@ -161,6 +170,10 @@ def is_conserved(market: Market, card: HeldCard) -> bool:
     return next(found for found in market.office.accounts() if found.card == card.order.card).is_conserved
 
 
+def months(market: Market, card: HeldCard) -> tuple[bonuses.Month, ...]:
+    return bonuses.months_of(market.office.store, market.office.keys, card.order.card)
+
+
 def sums(done: bonuses.BonusRound) -> list[tuple[CardId, int]]:
     return [(item.card, int(item.amount)) for item in done.given]
 
@@ -253,6 +266,78 @@ def test_a_void_after_the_grant_lowers_later_ones_and_never_the_card(
     assert market.granted(card) == 1_500, "half of the 30 euros that stand"
 
 
+def test_what_a_void_of_march_takes_back_is_taken_once_from_what_april_earns(market: Market, card: HeldCard) -> None:
+    april = (MARCH[1], datetime(2026, 4, 30, 22, tzinfo=UTC))
+    market.office.grant(card.order.card, PurseNumber(1), Cents(20_000), *april)
+    farm = market.place("sustainable")
+    pay(farm, card, ("bread", 1_600))
+    farm.send(market.office)
+    market.grant(MARCH_FIRST)
+    void(farm, card)
+    farm.till.clock.wind(26 * 86_400)
+    market.clock.at = AFTER
+    pay(farm, card, ("bread", 2_400))
+    farm.send(market.office)
+    done = market.grant()
+    assert (sums(done), done.owed) == ([(card.order.card, 400)], 0)
+    assert market.grant().given == ()
+    pay(farm, card, ("bread", 600))
+    farm.send(market.office)
+    assert sums(market.grant()) == [(card.order.card, 300)]
+    told = {(month.first, int(month.earned), int(month.granted)) for month in months(market, card)}
+    assert told == {(MARCH_FIRST, 0, 0), (APRIL_FIRST, 1_500, 1_500)}
+
+
+def test_a_payment_of_a_month_without_campaign_earns_nothing(market: Market, card: HeldCard, tmp_path: Path) -> None:
+    later = tmp_path / "later.toml"
+    text = (
+        RULE_FILE.read_text()
+        .replace("version   = 1", "version   = 2")
+        .replace("from      = 2026-01-01", "from      = 2026-04-01")
+    )
+    later.write_text(text.replace("sustainable-winter", "spring"))
+    market.office.take_rules(later)
+    farm = market.place("sustainable")
+    pay(farm, card, ("bread", 1_000))
+    farm.send(market.office)
+    assert market.grant(MARCH_FIRST).given == ()
+
+
+def test_a_bonus_of_rules_that_changed_since_is_granted_by_the_rules_it_was_shown_under(
+    market: Market, card: HeldCard, farm: Place, tmp_path: Path
+) -> None:
+    pay(farm, card, ("bread", 1_000))
+    later = tmp_path / "later.toml"
+    later.write_text(
+        RULE_FILE.read_text()
+        .replace("version   = 1", "version   = 2")
+        .replace('merchants = ["sustainable"]', 'merchants = ["organic-shop"]', 1)
+    )
+    market.office.take_rules(later)
+    farm.send(market.office)
+    assert sums(market.grant(MARCH_FIRST)) == [(card.order.card, 500)]
+
+
+@pytest.mark.parametrize(
+    ("what", "shares"),
+    [
+        ("more than the card paid", [[0, 2, 1_600], [1, 2, 100]]),
+        ("a line that cost less", [[0, 2, 1_100]]),
+        ("no line of this basket", [[0, 2, 1_000], [7, 2, 100]]),
+        ("no shares at all", 5),
+    ],
+)
+def test_shares_that_are_not_what_the_card_paid_earn_nothing(
+    market: Market, card: HeldCard, farm: Place, what: str, shares: Value
+) -> None:
+    pay(farm, card, ("bread", 1_000), ("vegetables", 100))
+    (debit,) = open_record(farm.till.journal.records(1, 999)[-1])[1].body[Pay.DEBITS]  # type: ignore[misc,union-attr]
+    file = debit[0]  # type: ignore[index]
+    told = [[line, file, cents] for line, _, cents in shares] if isinstance(shares, list) else shares  # type: ignore[misc]
+    farm.send_with(market.office, {Pay.SHARES: told})  # type: ignore[dict-item]
+    assert market.grant(MARCH_FIRST).given == (), what
+
+
 def test_two_cards_of_a_household_show_and_get_no_more_than_its_cap(market: Market, card: HeldCard) -> None:
     other = market.card(2)
     with market.office.store.writing():
@@ -311,10 +396,11 @@ def test_a_payment_in_doubt_earns_once_the_card_has_proven_it(market: Market, ca
 def test_concluding_all_again_from_the_records_changes_nothing(market: Market, card: HeldCard, farm: Place) -> None:
     pay(farm, card, ("bread", 1_250))
     market.send_all()
-    before = bonuses.months_of(market.office.store, market.office.keys, card.order.card)
+    before = months(market, card)
     with market.office.store.writing():
+        market.office.store.change("UPDATE earning SET base = 9")
         conclude_again(market.office.store, market.office.keys, "gers")
-    assert bonuses.months_of(market.office.store, market.office.keys, card.order.card) == before
+    assert months(market, card) == before
     assert [int(month.earned) for month in before] == [625]
 
 

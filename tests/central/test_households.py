@@ -162,6 +162,7 @@ def test_terminals_get_each_cards_parts_of_this_month_and_the_next(
 ) -> None:
     first, second, stranger = cards(office, 3)
     stall = new_stall(office)
+    stall.send(office)
     before = stall.download(office).card_keys
     given(office, home, (first, FIRST), (second, date(2026, 2, 12)))
     told = stall.download(office).card_keys
@@ -173,6 +174,10 @@ def test_terminals_get_each_cards_parts_of_this_month_and_the_next(
         second: (CapShare(FIRST, Cents(0)), CapShare(march, Cents(3_000))),
         stranger: (),
     }
+    with office.store.writing():
+        households.take_back(office.store, home, second, date(2026, 2, 20))
+    later = stall.download(office).card_keys
+    assert later is not None and later.version > told.version
 
 
 def test_a_new_month_brings_terminals_new_parts(office: Office, home: int, clock: WoundClock) -> None:

@@ -43,6 +43,9 @@ def test_a_purse_by_dates_waits_for_the_households_dates() -> None:
     assert span_of(by_dates, DAY, own) == own
     assert span_of(by_dates, date(2028, 1, 31), own) is None
     assert span_of(by_dates, date(2028, 7, 1), own) is None
+    last_day = Span(date(2028, 2, 29), date(2028, 2, 29))
+    assert span_of(by_dates, DAY, last_day) == last_day
+    assert span_of(by_dates, DAY, Span(date(2028, 1, 1), date(2028, 2, 1))) is not None
     assert span_of(purse(Window.DATES, Unspent.CARRY), DAY, own) == Span(own.first, None)
 
 
