@@ -103,6 +103,34 @@ def months_of(store: Store, keys: CentralKeys, card: CardId) -> tuple[Month, ...
     return tuple(sorted((item for item in told if item is not None), key=lambda item: (item.first, item.campaign)))
 
 
+def due(store: Store, keys: CentralKeys) -> Cents:
+    """Cents that a run would grant now, were there room and ceilings enough."""
+    amount = 0
+    for card in _cards(store):
+        for months in _by_purse(store, keys, card).values():
+            amount += int(_amount(months)[0])
+    return Cents(amount)
+
+
+def _cards(store: Store) -> list[CardId]:
+    rows = store.all("SELECT DISTINCT card FROM earning UNION SELECT card FROM bonus_given ORDER BY card")
+    return [CardId(bytes(row["card"])) for row in rows]
+
+
+def _by_purse(store: Store, keys: CentralKeys, card: CardId) -> dict[PurseNumber, list[Month]]:
+    found: dict[PurseNumber, list[Month]] = defaultdict(list)
+    for item in months_of(store, keys, card):
+        found[item.purse].append(item)
+    return found
+
+
+def _amount(months: Iterable[Month]) -> tuple[Cents, Cents]:
+    """(to grant, still to be taken back) of a card's months in one purse, in cents."""
+    differences = [item.earned - item.granted for item in months]
+    more, less = sum(max(item, 0) for item in differences), sum(max(-item, 0) for item in differences)
+    return granted_after(Cents(more), Cents(less))
+
+
 def _month(store: Store, keys: CentralKeys, card: CardId, code: str, month: int, rows: Sequence[Row]) -> Month | None:
     first = day_of(month)
     named = [row["rules_version"] for row in rows] or [
@@ -171,8 +199,7 @@ def run(store: Store, keys: CentralKeys, month: date, at: datetime) -> BonusRoun
     left: list[Left] = []
     waiting: list[tuple[CardId, str]] = []
     owed = 0
-    for row in store.all("SELECT DISTINCT card FROM earning UNION SELECT card FROM bonus_given ORDER BY card"):
-        card = CardId(bytes(row["card"]))
+    for card in _cards(store):
         with store.writing():
             done, still_owed = _grant_card(store, keys, card, rules, month, at)
             given += [item for item in done if isinstance(item, Given)]
@@ -188,15 +215,10 @@ def _grant_card(
     store: Store, keys: CentralKeys, card: CardId, rules: RuleSet, month: date, at: datetime
 ) -> tuple[list[Given | Left], int]:
     """What was done for a card, purse by purse, and cents it was granted more than it has earned."""
-    by_purse: dict[PurseNumber, list[Month]] = defaultdict(list)
-    for item in months_of(store, keys, card):
-        by_purse[item.purse].append(item)
     done: list[Given | Left] = []
     still_owed = 0
-    for number, months in sorted(by_purse.items()):
-        more = Cents(sum(max(item.earned - item.granted, 0) for item in months))
-        less = Cents(sum(max(item.granted - item.earned, 0) for item in months))
-        amount, owed = granted_after(more, less)
+    for number, months in sorted(_by_purse(store, keys, card).items()):
+        amount, owed = _amount(months)
         still_owed += owed
         if not amount:
             continue

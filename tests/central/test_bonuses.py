@@ -14,6 +14,7 @@ from bench.market import NOON, HeldCard, Seller, disk, issued
 from central import bonuses, grants, households
 from central.keys import CentralKeys
 from central.office import Office
+from central.report import report
 from central.upgrade import conclude_again
 from domain.allotment import Size
 from domain.identity import CardId, PurseNumber, Uid
@@ -185,7 +186,9 @@ def test_what_the_till_has_shown_is_granted_once_and_the_card_may_spend_it(
     pay(farm, card, ("vegetables", 333), ("wine", 700))
     market.send_all()
     market.clock.at = AFTER
+    assert (report(market.office).bonus_due, report(market.office).bonus_granted) == (791, 0)
     assert sums(market.grant()) == [(card.order.card, 791)]
+    assert (report(market.office).bonus_due, report(market.office).bonus_granted) == (0, 791)
     assert sum(farm.shown.values()) == 791 == market.granted(card)
     assert market.grant().given == (), "a second run grants nothing"
     farm.stall.download(market.office)
