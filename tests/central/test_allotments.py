@@ -202,7 +202,9 @@ def test_over_three_months_each_bears_its_third_to_the_cent(office: Office, cloc
 
 def test_what_one_card_has_no_room_for_is_granted_on_none(office: Office) -> None:
     one, full = card(office, 1), card(office, 2)
-    number = home(office, Size(1, 0), one, full)
+    number = home(office, Size(1, 0), one)
+    with office.store.writing():
+        households.hand_over(office.store, number, full.card, date(2027, 2, 2))
     for purse in (2, 5, 200):
         office.grant(full.card, PurseNumber(purse), Cents(100), datetime(2027, 3, 1, tzinfo=UTC), None)
     done = run(office)

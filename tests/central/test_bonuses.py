@@ -341,6 +341,14 @@ def test_shares_that_are_not_what_the_card_paid_earn_nothing(
     assert market.grant(MARCH_FIRST).given == (), what
 
 
+def test_shares_of_more_than_the_card_had_earn_nothing(market: Market) -> None:
+    poor = market.card(3, granted=500)
+    farm = market.place("sustainable")
+    pay(farm, poor, ("bread", 1_000))
+    farm.send_with(market.office, {Pay.SHARES: [[0, 1, 1_000]]})
+    assert market.grant(MARCH_FIRST).given == ()
+
+
 def test_two_cards_of_a_household_show_and_get_no_more_than_its_cap(market: Market, card: HeldCard) -> None:
     other = market.card(2)
     with market.office.store.writing():

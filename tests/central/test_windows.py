@@ -59,6 +59,12 @@ def test_windows_that_follow_each_other_never_share_a_file_whatever_their_length
     assert all(one != next_ for one, next_ in itertools.pairwise(files))
 
 
+def test_a_window_goes_where_its_pair_is_free_even_behind_one_that_just_ended(office: Office, card: CardId) -> None:
+    assert granted(office, card, 1, month(0)) == 1
+    assert granted(office, card, 1, (month(0)[0] + timedelta(days=14), month(2)[0] + timedelta(days=14))) == 2
+    assert granted(office, card, 1, (month(1)[0], month(2)[1])) == 1
+
+
 def test_a_purse_without_end_stays_in_one_file(office: Office, card: CardId) -> None:
     window = (month(0)[0], None)
     assert [granted(office, card, 3, window) for _ in range(3)] == [5, 5, 5]
