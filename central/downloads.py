@@ -13,7 +13,7 @@ from domain.identity import CardId, TerminalId, Uid
 from sync.batch import Versions
 from sync.bundle import Item, Kind, encode_bundle
 from sync.crypto import public_key
-from sync.rule_format import encode_merchant
+from sync.merchant_format import encode_merchant
 from sync.signed_lists import CardKey, EntitlementDelta, encode_card_keys, encode_entitlements
 
 

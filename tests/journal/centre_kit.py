@@ -15,8 +15,9 @@ from sync.bundle import Item, Kind, encode_bundle
 from sync.card_format import encode_entitlement
 from sync.crypto import PrivateKey, new_private_key, sha256, sign
 from sync.enrolment import Certificate
+from sync.merchant_format import encode_merchant
 from sync.record import record_hash
-from sync.rule_format import encode_merchant, encode_rule_set
+from sync.rule_format import encode_rule_set
 from sync.signed_lists import (
     CardKey,
     CentreKeys,

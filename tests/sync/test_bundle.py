@@ -17,7 +17,8 @@ from sync.bundle import Item, Kind, encode_bundle, read_bundle, split_bundle
 from sync.cbor import encode
 from sync.crypto import PrivateKey, new_private_key, public_bytes, sign
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from sync.rule_format import encode_merchant, encode_rule_set, read_merchant, read_rule_set
+from sync.merchant_format import encode_merchant, read_merchant
+from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     CardKey,
     CentreKeys,
