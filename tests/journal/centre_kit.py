@@ -114,8 +114,9 @@ class Pen:
         signed = encode_rule_set(replace(RULES, version=version), b"lists", self.by_lists)
         return Item(Kind.RULE_SET, version, signed)
 
-    def merchant(self, version: int) -> Item:
-        signed = encode_merchant(replace(STALL, version=version), b"lists", self.by_lists)
+    def merchant(self, version: int, number: int = 1, point_of_sale: int = 1) -> Item:
+        entry = replace(STALL, version=version, number=number, point_of_sale=point_of_sale)
+        signed = encode_merchant(entry, b"lists", self.by_lists)
         return Item(Kind.MERCHANT, version, signed)
 
     def hot_list(self, version: int, *cards: CardId) -> Item:
