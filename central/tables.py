@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 SIGNING_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS signing_day (day INTEGER PRIMARY KEY, cents INTEGER NOT NULL,
@@ -33,17 +33,16 @@ TABLES: Final = (
     """CREATE TABLE entitlement (card BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
         change_number INTEGER NOT NULL UNIQUE, issued_at INTEGER NOT NULL, valid_until INTEGER NOT NULL,
         mark INTEGER NOT NULL DEFAULT 0, data BLOB NOT NULL, PRIMARY KEY (card, epoch, seq))""",
-    """CREATE TABLE merchant (number INTEGER PRIMARY KEY, version INTEGER NOT NULL, name TEXT NOT NULL,
-        groups TEXT NOT NULL, default_family TEXT NOT NULL)""",
-    """CREATE TABLE merchant_version (number INTEGER NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL,
-        groups TEXT NOT NULL, default_family TEXT NOT NULL, PRIMARY KEY (number, version))""",
+    """CREATE TABLE merchant_version (number INTEGER NOT NULL, point_of_sale INTEGER NOT NULL,
+        version INTEGER NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (number, point_of_sale, version))""",
     """CREATE TABLE code (secret_hash BLOB PRIMARY KEY, merchant INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-        device_key BLOB, terminal BLOB)""",
+        device_key BLOB, terminal BLOB, point_of_sale INTEGER NOT NULL DEFAULT 1)""",
     """CREATE TABLE terminal (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, station INTEGER NOT NULL UNIQUE,
         merchant INTEGER NOT NULL, certificate BLOB NOT NULL, device_key BLOB NOT NULL, software TEXT NOT NULL,
         enrolled_at INTEGER NOT NULL, valid_until INTEGER NOT NULL, head_seq INTEGER NOT NULL,
         head_hash BLOB NOT NULL, frozen TEXT, last_contact INTEGER, revoked_at INTEGER,
-        t_lo INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (terminal, epoch))""",
+        t_lo INTEGER NOT NULL DEFAULT 0, point_of_sale INTEGER NOT NULL DEFAULT 1,
+        PRIMARY KEY (terminal, epoch))""",
     """CREATE TABLE record (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
         data BLOB NOT NULL, received_at INTEGER NOT NULL, type INTEGER NOT NULL, disposition INTEGER NOT NULL,
         why TEXT NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
