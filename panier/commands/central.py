@@ -17,6 +17,7 @@ from central.rule_file import RuleMistake, read_rule_file
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber
 from domain.money import Cents, in_euros
 from panier.commands.central_keys import keys
+from panier.commands.central_stall import stall
 from panier.custodians import THROW_AWAY_WARNING, custodian_files, open_office, secrets_of
 from sync.errors import Malformed
 from sync.issuing import card_of_code
@@ -31,6 +32,7 @@ def central() -> None:
 
 
 central.add_command(keys)
+central.add_command(stall)
 
 
 @central.command(help="Créer un centre dans un dossier vide.")
@@ -80,17 +82,6 @@ def serve_command(
         if fault.errno != errno.EADDRINUSE:
             raise
         raise click.ClickException(f"Le port {port} est déjà pris : choisissez-en un autre avec --port.") from None
-
-
-@central.command(help="Ajouter un commerçant et donner le code à usage unique de sa caisse.")
-@DIRECTORY
-@click.option("--name", required=True)
-@click.option("--group", "groups", multiple=True, default=("referenced",))
-@click.option("--default-family", default="vegetables")
-def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: str) -> None:
-    office = open_office(directory)
-    click.echo(f"Code à usage unique pour la caisse de {name}, bon un jour :", err=True)
-    click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
 
 @central.command(help="Donner une dotation à une carte, en centimes (4000) ou en euros (40,00), jours compris.")
