@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from central import merchants
 from central.merchants import PointOfSale
-from central.office import Office
+from central.office import Office, now_utc
 from domain.rule_set import Certificate, Merchant
 from panier.commands.central_stall import stall
 from sync.crypto import new_private_key, sign
@@ -123,6 +124,8 @@ def test_a_new_code_is_for_that_point_of_sale(desk: Path, office: Office) -> Non
     assert enrolled(office, say(desk, "code", "1.2")).certificate.point_of_sale == 2
     assert enrolled(office, one(desk, "code", "1.1")["code"]).certificate.point_of_sale == 1
     assert one(desk, "show", "1.2")["stations"] == [1]
+    office.revoke(1)
+    assert [one(desk, "show", place)["stations"] for place in ("1.1", "1.2")] == [[2], []], "a stolen one is left out"
 
 
 @pytest.mark.parametrize("number", ["0", "x", "1.", "1.0", "1,1", "9" * 12])
@@ -179,6 +182,18 @@ def test_an_entry_whose_days_are_over_can_still_be_renamed_and_opened_again(
     assert "!" not in say(desk, "list")
 
 
+def test_a_place_whose_family_the_next_rules_no_longer_pay_can_still_be_renamed_and_closed(
+    desk: Path, office: Office, today: date
+) -> None:
+    """Only a change of what the family hangs on asks for one that can be paid."""
+    say(desk, *FARM)
+    with office.store.writing():
+        office.put_rule_set(replace(office.rules, version=2, never=office.rules.never | {"vegetables"}), now_utc())
+    say(desk, "change", "1", "--name", "Ferme du Moulin, fermée", "--to", str(today))
+    assert "vegetables" in say(desk, "change", "1", "--group", "sustainable", "--group", "referenced", status=1)
+    say(desk, "change", "1", "--group", "sustainable", "--group", "referenced", "--default-family", "bread")
+
+
 # --- certificates -----------------------------------------------------------------------------------------------------
 
 ORGANIC = ("--label", "organic", "--number", "FR-BIO-01")
@@ -203,9 +218,10 @@ def test_a_certificate_is_added_renewed_and_withdrawn_at_every_point_of_sale(
     say(desk, "certificate", "renew", "1", *ORGANIC, "--to", str(later), "--new-number", "FR-BIO-02")
     assert held() == [(Certificate("organic", "FR-BIO-02", later),)] * 2
     assert "Il a : organic FR-BIO-02." in say(desk, "certificate", "withdraw", "1", *ORGANIC, status=1)
+    say(desk, "certificate", "add", "1", "--label", "organic", "--number", "FR-BIO-03", "--no-end")
     say(desk, "certificate", "withdraw", "1", "--label", "organic", "--number", "FR-BIO-02")
-    assert held() == [(), ()]
-    assert [item.version for item in merchants.entries(office.store)] == [4, 4]
+    assert held() == [(Certificate("organic", "FR-BIO-03"),)] * 2
+    assert [item.version for item in merchants.entries(office.store)] == [5, 5]
 
 
 @pytest.mark.parametrize(
