@@ -121,9 +121,13 @@ def issue_card(number: int = 1, seed: int = 0) -> HeldCard:
     keys = {key: dice.randbytes(16) for key in (0, 1, 2, 3, 4, TMAC_KEY, PICC_MASTER)}
     info = encode_card_info(CardInfo(1, card, "gers", LOADED_AT_ISSUING, None), uid, centre_signs)
     order = IssueOrder(card, uid, AID, LOADED_AT_ISSUING, info, first_log_record(NOON - timedelta(days=9), 1), keys)
-    store = MemoryStore()
-    field = InProcessField()
-    field.present(VirtualCard.blank(uid, store))
+    return issued(order)
+
+
+def issued(order: IssueOrder) -> HeldCard:
+    """A virtual chip that the issuing code has made this order's card."""
+    store, field = MemoryStore(), InProcessField()
+    field.present(VirtualCard.blank(order.uid, store))
     issue(Link(DirectField(field), Deadline(1.0), lambda _: 1.0, most_apdus=MOST_APDUS_TO_ISSUE), order)
     return HeldCard(order, store)
 

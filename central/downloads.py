@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
 
-from central import kept_lists, merchants
+from central import bonuses, kept_lists, merchants, rule_versions
+from central.days import number_of
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
 from central.merchants import PointOfSale
 from central.store import Store
+from domain.allotment import month_of
 from domain.identity import CardId, TerminalId, Uid
 from sync.batch import Versions
 from sync.bundle import Item, Kind, encode_bundle
@@ -17,16 +21,18 @@ from sync.crypto import public_key
 from sync.merchant_format import encode_merchant
 from sync.signed_lists import CardKey, EntitlementDelta, encode_card_keys, encode_entitlements
 
+_KEYS_MONTH: Final = "card keys month"
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The terminal that asks: its id, its public key (65 B), where it stands, the lists it holds, and its programme."""
+    """The terminal that asks: its id, its public key (65 B), where it stands, the lists it holds, and when it asks."""
 
     terminal: TerminalId
     device_key: bytes
     place: PointOfSale
     held: Versions
-    programme: str
+    at: datetime
 
 
 def newest(store: Store, keys: CentralKeys, place: PointOfSale) -> Versions:
@@ -63,7 +69,7 @@ def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
             has.card_keys,
             asking.terminal,
             public_key(asking.device_key),
-            _card_keys(store, keys, asking.programme),
+            _card_keys(store, keys, asking.at),
             LISTS_ID,
             sign,
         )
@@ -75,12 +81,28 @@ def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
     return encode_bundle(items)
 
 
-def _card_keys(store: Store, keys: CentralKeys, programme: str) -> tuple[CardKey, ...]:
+def renew_card_keys(store: Store, today: date) -> None:
+    """A new version of the card keys in each new month: shares of a month cap follow the campaigns and the households.
+
+    Inside a transaction of the store.
+    """
+    month = number_of(month_of(today).first)
+    if store.current_number(_KEYS_MONTH) != month and store.one("SELECT 1 FROM household_card") is not None:
+        store.put_new("meta", name=_KEYS_MONTH, value=month)
+        store.change("UPDATE meta SET value = ? WHERE name = ?", month, _KEYS_MONTH)
+        store.next_number("card keys")
+
+
+def _card_keys(store: Store, keys: CentralKeys, at: datetime) -> tuple[CardKey, ...]:
+    rules = rule_versions.newest(store, keys)
+    programme, today = rules.programme, at.astimezone(ZoneInfo(rules.timezone)).date()
     found = []
     for row in store.all("SELECT card, uid, aid, expires_at FROM card ORDER BY card"):
         card, uid, aid = CardId(bytes(row["card"])), Uid(bytes(row["uid"])), bytes(row["aid"])
         expires = None if row["expires_at"] is None else datetime.fromtimestamp(row["expires_at"], UTC)
-        found.append(CardKey(card, uid, programme, aid, expires, keys.card_key(1, uid, aid, programme, card)))
+        key = keys.card_key(1, uid, aid, programme, card)
+        shares = bonuses.shares_of(store, card, rules, today)
+        found.append(CardKey(card, uid, programme, aid, expires, key, shares))
     return tuple(found)
 
 

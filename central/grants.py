@@ -1,6 +1,6 @@
 """Grants become limits: what the counter of a slot may reach inside a window, and the entitlement that says so.
 
-A purse that lapses lives in two value files by turns (odd and even month). When a file is used again its new limit is
+A purse that lapses lives in two value files by turns (central/windows.py). When a file is used again its new limit is
 min(highest proven counter, earlier limit + voids known in that window) + grant: sales not yet reported make a new
 balance smaller, never larger. A limit never falls inside its window.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from central import signing_duty, voids
@@ -19,13 +20,13 @@ from central.keys import CentralKeys
 from central.store import Row, Store
 from central.transactions import BORNE_OUT
 from central.unproven import check_grant, has_proof
+from central.windows import FOREVER, check_free, file_for
 from domain.identity import CardId, PurseNumber, SlotFile, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
 from domain.rule_set import RuleSet
 
 MOST_TMC: Final = 0xFFFFFF
-FOREVER: Final = 2**62
 VALID_FOR: Final = timedelta(days=40)
 RENEWED_AFTER: Final = timedelta(days=10)
 """A card's entitlement is signed again after so long, so that one that reaches a stall is good for a month."""
@@ -33,23 +34,33 @@ FLOORS_RAISED_AFTER: Final = timedelta(days=1)
 """… and after so long when the card was used: floor and mark follow what is proven, without a new one each sale."""
 
 
-def slot_file(purse: PurseNumber, start: datetime, end: datetime | None) -> SlotFile:
-    """The value file of a window: purse 1 in files 1 and 2, purse 2 in 3 and 4 …; even months in the second."""
-    first = 2 * purse - 1
-    if not 1 <= first <= 7:
-        raise ValueError("quatre enveloppes au plus tiennent sur une carte")
-    middle = start if end is None else start + (end - start) / 2
-    return SlotFile(first if end is None or middle.month % 2 else first + 1)
+class Kind(StrEnum):
+    """Why a grant was made."""
+
+    BY_HAND = "by hand"
+    ALLOTMENT = "allotment"
+    BONUS = "bonus"
 
 
 def give(
-    store: Store, card: CardId, purse: PurseNumber, amount: Cents, start: datetime, end: datetime | None, at: datetime
-) -> None:
-    """Grant cents to a card inside a window; inside a transaction of the store."""
+    store: Store,
+    card: CardId,
+    purse: PurseNumber,
+    amount: Cents,
+    start: datetime,
+    end: datetime | None,
+    at: datetime,
+    kind: Kind = Kind.BY_HAND,
+) -> int:
+    """Grant cents to a card inside a window; its number. Inside a transaction of the store.
+
+    Raises:
+        ValueError: no sum, or no place on the card for such a window; a French sentence.
+    """
     if amount <= 0:
         raise ValueError("un montant est au-dessus de zéro")
-    file = slot_file(purse, start, end)
     begins, ends = int(start.timestamp()), None if end is None else int(end.timestamp())
+    file = file_for(store, card, purse, begins, ends)
     key = (card, file, begins)
     if not has_proof(store, card):
         overlapping = store.all(
@@ -79,7 +90,9 @@ def give(
         start_at=begins,
         end_at=ends,
         given_at=int(at.timestamp()),
+        kind=str(kind),
     )
+    return store.number("SELECT max(id) FROM grant_given WHERE card = ?", card)
 
 
 def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile, begins: int, ends: int | None) -> None:
@@ -88,8 +101,7 @@ def _open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile,
         card,
         file,
     )
-    if last is not None and (last["end_at"] is None or last["end_at"] > begins):
-        raise ValueError("cette période en chevauche une autre de cette carte sans être la même")
+    check_free(last, begins)
     base = 0 if last is None else min(proven_spent(store, card, file, begins), _reachable(store, card, file, last))
     store.put(
         "slot_window",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from central import grants, redecision, unproven, voids
+from central import earnings, grants, redecision, rule_versions, unproven, voids
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import (
@@ -40,12 +40,10 @@ from domain.card_log import LogType
 from domain.identity import CardId
 from domain.purse import Entitlement
 from sync.batch import Disposition
-from sync.bundle import Kind
 from sync.card_format import LOG_RECORD_SIZE_B, SLIP_SIZE_B, decode_log_record, decode_reader_id, read_slip
 from sync.cbor import Map, take_bytes, take_int, take_list
 from sync.errors import FormatError, Malformed, UnknownVersion
 from sync.record import BODY_VERSION, Alarm, Envelope, Outcome, Pay, RecordType, Refuse, Resolve, Seen
-from sync.rule_format import read_rule_set
 from sync.tmac import MOST_LOGS, MOST_TMI_B, TMV_SIZE_B, TransactionInput, parse, transaction_mac_value
 
 
@@ -156,15 +154,14 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         return quarantined(why) if why else POSTED
     if not facts.is_void:
         redecision.look_again(store, keys, chip, envelope, facts, entitlement)
+        earnings.note(store, keys, chip.card, envelope, facts, entitlement)
     excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 
 
 def _zone(store: Store, keys: CentralKeys) -> ZoneInfo:
     """Whose days the programme counts."""
-    row = store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", int(Kind.RULE_SET))
-    assert row is not None, "a centre has a rule set"
-    return ZoneInfo(read_rule_set(bytes(row["data"]), keys.public_key("lists")).timezone)
+    return ZoneInfo(rule_versions.newest(store, keys).timezone)
 
 
 def _entitlement_in_force(keys: CentralKeys, chip: Chip, facts: TransactionInput) -> Entitlement | None:

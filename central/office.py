@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from central import account, courier, downloads, grants, kept_lists, merchants
+from central import account, courier, downloads, grants, kept_lists, merchants, rule_versions
+from central.days import start_of
 from central.ingest import take_batch
 from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.merchants import PointOfSale
 from central.rebuild import Budget
-from central.rule_file import read_rule_file
+from central.rule_file import RuleFile, read_rule_file
 from central.store import Row, Store
 from central.upgrade import upgrade
 from domain.card_log import LogRecord
@@ -38,7 +39,6 @@ from sync.enrolment import (
 )
 from sync.errors import BadSignature, Malformed
 from sync.issuing import LOADED_AT_ISSUING, IssueOrder, first_log_record
-from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     HotList,
     SlipKey,
@@ -67,13 +67,13 @@ def now_utc() -> datetime:
 def make_centre(directory: Path, rule_file: Path, at: datetime | None = None, keys: CentralKeys | None = None) -> None:
     """Make a new centre in an empty folder: keys (throw-away ones unless some are there), tables, first lists."""
     directory.mkdir(parents=True, exist_ok=True)
-    rules = read_rule_file(rule_file)
+    read_rule_file(rule_file)  # before anything is made
     if not (directory / "keys").exists():
         make_keys(directory / "keys", at or now_utc())
     Store(directory / "centre.db").create()
     office = Office(directory, keys=keys)
     with office.store.writing():
-        office.put_rule_set(rules, at or now_utc())
+        rule_versions.begin(office.store, office.keys, rule_file, at or now_utc())
         office.sign_hot_list(at or now_utc())
     office.close()
 
@@ -108,18 +108,32 @@ class Office:
     @property
     def rules(self) -> RuleSet:
         """The newest rule set."""
-        row = self.store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", Kind.RULE_SET)
-        assert row is not None, "a centre has a rule set"
-        return read_rule_set(bytes(row["data"]), self.keys.public_key("lists"))
+        return rule_versions.newest(self.store, self.keys)
 
-    @property
+    def rules_as_written(self) -> RuleFile:
+        """The file of the rules in force, allotments included.
+
+        Raises:
+            ValueError: a centre of before kept none; a French clause that says what to do.
+        """
+        found = rule_versions.as_written(self.store)
+        if found is None or found.rules.version != self.rules.version:
+            raise ValueError(
+                "ce centre n'a pas le texte de ses règles en vigueur ; donnez-le-lui : « panier central rules »"
+            )
+        return found
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return self._clock()
+
     def today(self) -> date:
-        """The day it is where the programme is."""
+        """The day it is in the programme's time zone."""
         return self._clock().astimezone(ZoneInfo(self.rules.timezone)).date()
 
     def day_start(self, day: date) -> datetime:
         """The instant a day begins in the programme's time zone, aware UTC."""
-        return datetime.combine(day, time(), ZoneInfo(self.rules.timezone)).astimezone(UTC)
+        return start_of(day, ZoneInfo(self.rules.timezone))
 
     def day_after(self, day: date) -> datetime:
         """The instant a day is over."""
@@ -222,8 +236,14 @@ class Office:
 
     def put_rule_set(self, rules: RuleSet, at: datetime) -> None:
         """Sign a rule set; its version must be new. Inside a transaction."""
-        signed = encode_rule_set(rules, LISTS_ID, self.keys.signer("lists"))
-        kept_lists.keep(self.store, Kind.RULE_SET, rules.version, at, signed)
+        rule_versions.sign(self.store, self.keys, rules, at)
+
+    def take_rules(self, path: Path) -> RuleSet:
+        """Take in a new version of the rules from the file as it was written. RuleMistake: with all reasons why not."""
+        at = self._clock()
+        with self.store.writing():
+            self.store.next_number("card keys")  # the shares of a bonus's month cap follow the rules
+            return rule_versions.take(self.store, self.keys, path, at, self.today())
 
     def sign_hot_list(self, at: datetime) -> None:
         """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""
@@ -394,6 +414,7 @@ class Office:
             rules = self.rules
             taken = take_batch(self.store, self.keys, rules.programme, batch, at)
             self._renew_hot_list(at)
+            downloads.renew_card_keys(self.store, self.today())
             touched = self._settle(sorted(self._touched(batch)), rules)
             if self._suspend(touched, at):
                 self.sign_hot_list(at)
@@ -454,7 +475,7 @@ class Office:
             self.sign_hot_list(at)
 
     def _asks(self, terminal: TerminalId, device_key: bytes, place: PointOfSale, held: Versions) -> downloads.Asking:
-        return downloads.Asking(terminal, device_key, place, held, self.rules.programme)
+        return downloads.Asking(terminal, device_key, place, held, self._clock())
 
     # --- report ------------------------------------------------------------------------------------------------------
 

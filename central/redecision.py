@@ -7,34 +7,27 @@ look at (a changed till, an error of ours), and no later refusal.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from functools import lru_cache
 from typing import Final
 
-from central import merchants
+from central import merchants, rule_versions
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import Chip, is_signed
 from domain.decision import Decision
 from domain.money import Cents, in_euros
 from domain.purse import Entitlement
-from domain.rule_set import RuleSet
 from domain.slip import Slip
-from domain.unproven import rules_for_unproven
-from sync.bundle import Kind
 from sync.card_format import read_slip
 from sync.cbor import Map, Value, take_int, take_list
-from sync.crypto import public_bytes, public_key
 from sync.errors import FormatError, Malformed
 from sync.record import Envelope, Pay
-from sync.replay import decide_again, is_as_written, lines_of, shares_of
-from sync.rule_format import read_rule_set
+from sync.replay import decide_again, is_as_written, lines_of, shares_of, tells_of_proof
 from sync.tmac import TransactionInput
 
 UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
 UNKNOWN_MERCHANT: Final = "fiche n° {version} du stand inconnue ici, pas redécidé"
 UNREADABLE: Final = "l'enregistrement ne dit pas comment il a été décidé, pas redécidé"
 OTHERWISE: Final = "décidé autrement ici : {what}"
-_MOST_VERSION: Final = 0xFFFFFFFF
 _PARTS: Final = {
     Pay.DEBITS: "débits",
     Pay.LINES: "lignes",
@@ -79,20 +72,19 @@ def _finding(
 ) -> str:
     """A French sentence; nothing where the till wrote what is decided here."""
     try:
-        version = take_int(envelope.body, Pay.MERCHANT_VERSION, _MOST_VERSION)
+        version = take_int(envelope.body, Pay.MERCHANT_VERSION, rule_versions.MOST_VERSION)
         slips = _slips_counted(store, chip, envelope.body, facts)
     except FormatError:
         return UNREADABLE
-    rules = _rules(store, keys, envelope.rules_version)
+    rules = rule_versions.of_version(store, keys, envelope.rules_version)
     if rules is None:
         return UNKNOWN_RULES.format(version=envelope.rules_version)
     merchant = merchants.entry_named(store, envelope, version)
     if merchant is None:
         return UNKNOWN_MERCHANT.format(version=version)
-    if entitlement is None:
+    if entitlement is None or tells_of_proof(envelope.body) != chip.has_proof:
         return UNREADABLE
     try:
-        rules = rules if chip.has_proof else rules_for_unproven(rules)
         decision = decide_again(envelope, rules, merchant, entitlement, slips)
         return "" if is_as_written(decision, envelope.body) else difference(decision, envelope.body)
     except Exception:  # a record that cannot be decided on holds up neither itself nor those behind it
@@ -166,22 +158,3 @@ def _slips_counted(store: Store, chip: Chip, body: Map, facts: TransactionInput)
         if [int(slip.station), slip.seq] in counted and is_signed(store, chip.card, data, slip):
             found.append(slip)
     return tuple(found)
-
-
-def _rules(store: Store, keys: CentralKeys, version: int) -> RuleSet | None:
-    """The rule set of a version, or ``None`` for one this centre never signed or cannot read any more."""
-    if not 0 <= version <= _MOST_VERSION:
-        return None
-    row = store.one("SELECT data FROM signed_list WHERE kind = ? AND version = ?", int(Kind.RULE_SET), version)
-    if row is None:
-        return None
-    try:
-        return _read_once(bytes(row["data"]), public_bytes(keys.public_key("lists")))
-    except FormatError:
-        return None
-
-
-@lru_cache(maxsize=8)
-def _read_once(signed: bytes, key: bytes) -> RuleSet:
-    """A verified rule set; the payments of a batch are nearly always of one. Raises FormatError."""
-    return read_rule_set(signed, public_key(key))

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from central import merchants
+from central import bonuses, merchants
 from central.account import CardAccount
+from central.grants import Kind
 from central.office import Office
 from central.presence import Notice, decided_otherwise, notices
 from central.transactions import BORNE_OUT
@@ -40,6 +41,8 @@ class Report:
 
     Attributes:
         attested, voided, false, unproven: see CardAccount.
+        bonus_granted: part of what was granted.
+        bonus_due: bonus that tills have shown, by all that is known here, and that is not granted yet.
         missing: debits no record tells of, from the cards' counters, by the station that made the last of them (0: not
             known), greatest first.
         notices: what contradicts a card's own proof: station, journal number, French sentence.
@@ -59,6 +62,8 @@ class Report:
     voided: int
     false: int
     unproven: int
+    bonus_granted: int
+    bonus_due: int
     payments: int
     voids: int
     cards: tuple[CardAccount, ...]
@@ -101,6 +106,8 @@ def report(office: Office) -> Report:
         voided=over("voided"),
         false=over("false"),
         unproven=over("unproven"),
+        bonus_granted=store.number("SELECT sum(amount) FROM grant_given WHERE kind = ?", str(Kind.BONUS)),
+        bonus_due=int(bonuses.due(store, office.keys)),
         payments=store.number("SELECT count(*) FROM event WHERE state = 'proven' AND kind = 'payment'"),
         voids=store.number("SELECT count(*) FROM (SELECT DISTINCT card, tmc FROM void_made WHERE counts = 1)"),
         cards=accounts,

@@ -8,9 +8,10 @@ signed: granted cents, voids folded in, what a late report gives back; renewals 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final
 
+from central.days import number_of
 from central.keys import CentralKeys
 from central.store import Store
 from central.tables import SIGNING_TABLES
@@ -22,7 +23,6 @@ from sync.errors import PanierError
 
 CEILING_CENTS: Final = Cents(1_000_000)
 MOST_SIGNATURES: Final = 20_000
-_EPOCH_DAY: Final = date(1970, 1, 1)
 _CENTS_NAME, _SIGNATURES_NAME = "signing ceiling cents", "signing ceiling signatures"
 
 
@@ -48,7 +48,7 @@ class Duty:
 
 def duty_of(store: Store, day: date) -> Duty:
     """The duty of a day so far."""
-    row = store.one("SELECT * FROM signing_day WHERE day = ?", _number(day)) or {}
+    row = store.one("SELECT * FROM signing_day WHERE day = ?", number_of(day)) or {}
     cents, signatures = standing_ceiling(store)
     return Duty(
         day=day,
@@ -158,9 +158,9 @@ def _count(store: Store, new: int, at: datetime) -> None:
             "attend demain (UTC), ou deux gardiens : « panier central keys raise ». Ne la saisissez pas une "
             "deuxième fois."
         )
-    store.put_new("signing_day", day=_number(duty.day), cents=0, signatures=0)
+    store.put_new("signing_day", day=number_of(duty.day), cents=0, signatures=0)
     store.change(
-        "UPDATE signing_day SET cents = cents + ?, signatures = signatures + 1 WHERE day = ?", new, _number(duty.day)
+        "UPDATE signing_day SET cents = cents + ?, signatures = signatures + 1 WHERE day = ?", new, number_of(duty.day)
     )
 
 
@@ -175,13 +175,13 @@ def raise_ceiling(store: Store, keys: CentralKeys, day: date, cents: int | None,
         signatures is not None and signatures < duty.most_signatures
     ):
         raise ValueError("Le plafond d'un jour se relève ; il ne s'abaisse pas.")
-    store.put_new("signing_day", day=_number(day), cents=0, signatures=0)
+    store.put_new("signing_day", day=number_of(day), cents=0, signatures=0)
     store.change(
         """UPDATE signing_day SET ceiling_cents = coalesce(?, ceiling_cents),
         most_signatures = coalesce(?, most_signatures) WHERE day = ?""",
         cents,
         signatures,
-        _number(day),
+        number_of(day),
     )
     return duty_of(store, day)
 
@@ -211,7 +211,3 @@ def take_over(store: Store) -> None:
         FROM grant_given WHERE card IN (SELECT card FROM entitlement) GROUP BY card, file, start_at
         ON CONFLICT DO NOTHING"""
     )
-
-
-def _number(day: date) -> int:
-    return (day - _EPOCH_DAY) // timedelta(days=1)

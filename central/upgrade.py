@@ -31,6 +31,7 @@ CONCLUDED: Final = (
     "alarm",
     "entitlement_found",
     "decided_otherwise",
+    "earning",
 )
 _REFUSED: Final = ("the terminal's certificate has expired", BEFORE_TIME, "unknown version%")
 _NEW_COLUMNS: Final = (
@@ -44,6 +45,7 @@ _NEW_COLUMNS: Final = (
     ("slot_window", "bound INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "bound_mark INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "cap INTEGER"),
+    ("grant_given", "kind TEXT NOT NULL DEFAULT 'by hand'"),
 )
 _MARK_AT, _SLOTS_AT, _SLOT_B = 24, 31, 17
 """Where an entitlement's bytes hold its mark (4 bytes) and how many slots it has; 17 bytes a slot from two bytes on

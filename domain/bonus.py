@@ -7,13 +7,16 @@ earn; it travels in the card's newest log record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from domain.basket import Line
+from domain.card_log import Debit
 from domain.days import Days
+from domain.identity import SlotFile
 from domain.may_pay import meets
-from domain.money import ZERO, Cents, not_negative
+from domain.money import ZERO, Cents, not_negative, total
 from domain.rule_set import Campaign, Merchant, Purse, RuleSet
 
 
@@ -32,6 +35,38 @@ class Bonus:
     earned: Cents | None
 
 
+@dataclass(frozen=True, slots=True)
+class CapShare:
+    """A card's share of its household's month cap, until a later row says otherwise.
+
+    Attributes:
+        first_day: of the month it counts from.
+        cents: the share; zero: this card earns nothing.
+
+    Raises:
+        ValueError: not the first day of a month, or a share below zero.
+    """
+
+    first_day: date
+    cents: Cents
+
+    def __post_init__(self) -> None:
+        if self.first_day.day != 1 or self.cents < 0:
+            raise ValueError("a share of a month cap is not below zero, and counts from the first of a month")
+
+
+def cap_on(shares: Iterable[CapShare], days: Days) -> Cents | None:
+    """The share that counts for a payment on these days, in cents; ``None`` for a card that shares with none then.
+
+    Args:
+        shares: in rising days.
+        days: it can be; where the month is not known, the share of the earlier one (no sum is shown then anyway).
+    """
+    month = days.earliest.replace(day=1)
+    begun = [share.cents for share in shares if share.first_day <= month]
+    return begun[-1] if begun else None
+
+
 def campaigns_on(rules: RuleSet, days: Days) -> tuple[Campaign, ...]:
     """The campaigns that may be in force, the earliest first: at most one where the month is known."""
     in_order = sorted(rules.campaigns, key=lambda campaign: campaign.first_day)
@@ -46,6 +81,30 @@ def can_earn(line: Line, campaign: Campaign, rules: RuleSet, merchant: Merchant,
 def money_earns(purse: Purse, campaign: Campaign) -> bool:
     """Whether money of this purse earns; match money never does."""
     return purse.match is None and purse.code in campaign.earned_on
+
+
+def base_of(
+    campaign: Campaign,
+    paid: Iterable[tuple[Line, Iterable[Debit]]],
+    purses: Mapping[SlotFile, Purse],
+    rules: RuleSet,
+    merchant: Merchant,
+    days: Days,
+) -> Cents:
+    """Cents of a payment that come from purses that earn, on lines that earn.
+
+    Args:
+        paid: each line, and what each slot paid of it.
+        purses: whose money each slot holds; a slot left out earns nothing.
+    """
+    earning = {file for file, purse in purses.items() if money_earns(purse, campaign)}
+    return total(
+        share.amount
+        for line, shares in paid
+        if can_earn(line, campaign, rules, merchant, days)
+        for share in shares
+        if share.file in earning
+    )
 
 
 def bonus_of(campaign: Campaign, base: Cents, before: Cents | None, card_cap: Cents | None = None) -> Bonus:

@@ -13,7 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from domain.basket import Basket, Line
-from domain.bonus import Bonus, bonus_of, campaigns_on, can_earn, money_earns, unsure_bonus
+from domain.bonus import Bonus, base_of, bonus_of, campaigns_on, can_earn, money_earns, unsure_bonus
 from domain.card_log import Carried, Debit, LogRecord, carried_totals
 from domain.cover import Bound, Cover, OpenPurse, Request, cover
 from domain.days import Days, days_of
@@ -24,6 +24,7 @@ from domain.purse import Counters, Entitlement, Slot, open_slots
 from domain.reason import Reason
 from domain.rule_set import Campaign, Ceilings, Merchant, Purse, RuleSet
 from domain.slip import Slip, accepted_slips, given_back
+from domain.unproven import ceilings_for_unproven, left_for_unproven
 
 MOST_A_DEBIT: Final = Cents(0xFFFFF)
 """The log record of the card has twenty bits for an amount: 10 485,75 €."""
@@ -81,6 +82,7 @@ class CardFacts:
         slips: voids the card carries, signatures verified, revoked terminals left out.
         seen: the furthest this terminal has seen its counters, or ``None``.
         bonus_cap: this card's share of its household's month cap, in cents, or ``None`` for a card alone.
+        gives_proof: whether it proves its transactions; what one that does not may pay is kept low (domain.unproven).
     """
 
     card: CardId
@@ -94,6 +96,7 @@ class CardFacts:
     slips: tuple[Slip, ...] = ()
     seen: Counters | None = None
     bonus_cap: Cents | None = None
+    gives_proof: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ class StallFacts:
         lists_age_days: age of the lists by ``t_late``.
         paid_here_today: by this card at this terminal today, in cents.
         terminal_left: cents the terminal may still take before its next sync, ``None`` for no limit.
-        card_left: cents of these this card may still spend here, ``None`` for no limit.
+        card_left: cents of these a card like any other may still spend here, ``None`` for no limit.
+        terminal_unreported: cents paid here that the centre has not acknowledged.
+        card_unreported: cents of these this card paid.
         paid_here_by_purse: what the purses of this card paid at this terminal today, in cents, or ``None`` where that
             is not counted: then each purse may have paid all of ``paid_here_today``.
     """
@@ -118,6 +123,8 @@ class StallFacts:
     terminal_left: Cents | None = None
     card_left: Cents | None = None
     paid_here_by_purse: Mapping[PurseNumber, Cents] | None = None
+    terminal_unreported: Cents = ZERO
+    card_unreported: Cents = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,9 @@ def decide(basket: Basket, rules: RuleSet, merchant: Merchant, card: CardFacts, 
     here = _Here(rules, merchant, days, stall)
     slots = _usable_slots(card.entitlement, card.counters, rules, stall)
     slips = accepted_slips(card.slips, card.entitlement, card.counters.tmc, stall.t_lo, stall.t_late)
-    request = _request(basket, reasons, slots, _open_purses(slots, card.counters, slips, rules), carried, here)
+    open_purses = _open_purses(slots, card.counters, slips, rules)
+    most = min(_ceilings(rules, card, stall, carried), key=lambda bound: bound.cents)
+    request = _request(basket, reasons, slots, open_purses, carried, here, most)
     covered = cover(request)
     lines = tuple(
         _decided(number, line, reasons[number], slots, covered, card.entitlement, here)
@@ -349,6 +358,7 @@ def _request(
     open_purses: tuple[OpenPurse, ...],
     carried: Carried,
     here: _Here,
+    most: Bound,
 ) -> Request:
     purses = _purses_of(slots, here.rules)
     rows = {
@@ -361,7 +371,7 @@ def _request(
         may_pay=tuple(rows[purse.number] for purse in open_purses),
         earns=_earns(basket, purses.values(), rows, here),
         ceilings=_purse_ceilings(purses.values(), carried, here.stall),
-        most=min(_ceilings(here.rules, here.stall, carried), key=lambda bound: bound.cents),
+        most=most,
     )
 
 
@@ -460,19 +470,9 @@ def _bonus(
 
 
 def _base(campaign: Campaign, lines: Sequence[LineDecision], slots: Sequence[Slot], here: _Here) -> Cents:
-    """Cents of these lines that come from purses that earn, on lines that earn."""
-    earning = {
-        slot.file
-        for slot in slots
-        if (purse := here.rules.purse(slot.purse)) is not None and money_earns(purse, campaign)
-    }
-    return total(
-        share.amount
-        for decided in lines
-        if decided.by_slot and can_earn(decided.line, campaign, here.rules, here.merchant, here.days)
-        for share in decided.by_slot
-        if share.file in earning
-    )
+    purses = {slot.file: purse for slot in slots if (purse := here.rules.purse(slot.purse)) is not None}
+    paid = [(decided.line, decided.by_slot) for decided in lines if decided.by_slot]
+    return base_of(campaign, paid, purses, here.rules, here.merchant, here.days)
 
 
 def _refusal(announced: Announcement, card: CardFacts, stall: StallFacts) -> Reason | None:
@@ -520,11 +520,13 @@ def _usable_slots(entitlement: Entitlement, counters: Counters, rules: RuleSet, 
     )
 
 
-def _ceilings(rules: RuleSet, stall: StallFacts, carried: Carried) -> list[Bound]:
+def _ceilings(rules: RuleSet, card: CardFacts, stall: StallFacts, carried: Carried) -> list[Bound]:
     """What holds for the whole payment."""
     bounds = []
     day_total = stall.paid_here_today if carried.day_total is None else carried.day_total
-    usual = rules.ceilings
+    usual, card_left = rules.ceilings, stall.card_left
+    if not card.gives_proof:
+        usual, card_left = ceilings_for_unproven(usual), left_for_unproven(card_left, stall.card_unreported)
     if usual.payment is not None:
         bounds.append(Bound(usual.payment, Reason.PAYMENT_CEILING))
     bounds.append(Bound(not_negative(usual.floor_limit - stall.paid_here_today), Reason.FLOOR_LIMIT))
@@ -532,7 +534,7 @@ def _ceilings(rules: RuleSet, stall: StallFacts, carried: Carried) -> list[Bound
     aged = day_total_by_age(usual, stall.lists_age_days)
     if aged is not None:
         bounds.append(Bound(not_negative(aged - day_total), Reason.LISTS_TOO_OLD))
-    for left in (stall.terminal_left, stall.card_left):
+    for left in (stall.terminal_left, card_left):
         if left is not None:
             bounds.append(Bound(not_negative(left), Reason.TERMINAL_LIMIT))
     return bounds

@@ -11,23 +11,27 @@ from dataclasses import replace
 from typing import Final
 
 from domain.money import Cents
-from domain.rule_set import RuleSet
+from domain.rule_set import Ceilings
 
 UNPROVEN_CEILING: Final = Cents(3_000)
 """Cents; also the most a centre lets the balance of such a card be."""
 
 
-def rules_for_unproven(rules: RuleSet) -> RuleSet:
-    """The same rules with no ceiling of a day above UNPROVEN_CEILING."""
-    usual = rules.ceilings
-    low = replace(
+def ceilings_for_unproven(usual: Ceilings) -> Ceilings:
+    """The same ceilings with none of a day above UNPROVEN_CEILING."""
+    return replace(
         usual,
         floor_limit=min(usual.floor_limit, UNPROVEN_CEILING),
         day_total=min(usual.day_total, UNPROVEN_CEILING),
     )
-    return replace(rules, ceilings=low)
 
 
-def card_cap_for_unproven(cap: Cents | None) -> Cents:
-    """What a terminal may take of such a card between two contacts, where its certificate allows ``cap`` of any."""
-    return UNPROVEN_CEILING if cap is None else min(cap, UNPROVEN_CEILING)
+def left_for_unproven(left: Cents | None, unreported: Cents) -> Cents:
+    """Cents a terminal may still take of such a card before its next contact with the centre.
+
+    Args:
+        left: cents its certificate leaves any card, or ``None`` for no limit.
+        unreported: cents it took of this card since the last contact.
+    """
+    own = UNPROVEN_CEILING - unreported
+    return own if left is None else min(left, own)

@@ -90,7 +90,7 @@ def shown(office: Office, entry: Merchant) -> Iterator[str]:
 
 def attention(office: Office, entry: Merchant) -> list[str]:
     """What an operator should look at today: days of the entry, certificates soon or already over."""
-    today = office.today
+    today = office.today()
     found = [days_say(entry, today), *(standing.says for standing in standings(entry.certificates, today))]
     return [sentence for sentence in found if sentence]
 
@@ -116,7 +116,7 @@ def plain(office: Office, entry: Merchant) -> dict[str, object]:
                 "last_day": _iso(standing.certificate.last_day),
                 "days_left": standing.days_left,
             }
-            for standing in standings(entry.certificates, office.today)
+            for standing in standings(entry.certificates, office.today())
         ],
         "stations": _stations(office, place_of(entry)),
         "attention": attention(office, entry),

@@ -13,7 +13,7 @@ from domain.basket import Basket, Line
 from domain.card_log import LogRecord
 from domain.decision import CardFacts, Decision, StallFacts, decide
 from domain.identity import CardId
-from domain.money import Cents
+from domain.money import ZERO, Cents
 from domain.purse import Counters, Entitlement
 from domain.rule_set import Merchant, RuleSet
 from domain.slip import Slip
@@ -43,6 +43,7 @@ def decide_again(
     values = {item.file: item.value for item in facts.values}
     *_, cap = _row(take_list(body, Pay.BONUS, 4), 4)
     terminal_left, card_left = _row(take_list(body, Pay.TILL_LEFT, 2), 2)
+    terminal_before, card_before = _row(take_list(body, Pay.TILL_BEFORE, 2), 2)
     card = CardFacts(
         card=CardId(take_bytes(body, Pay.CARD, 8)),
         expires_at=None,
@@ -52,6 +53,7 @@ def decide_again(
         newest=_newest(body),
         slips=tuple(slips),
         bonus_cap=cap,
+        gives_proof=tells_of_proof(body),
     )
     stall = StallFacts(
         t_lo=datetime.fromtimestamp(envelope.t_lo, UTC),
@@ -60,8 +62,15 @@ def decide_again(
         paid_here_today=Cents(take_int(body, Pay.PAID_HERE_TODAY)),
         terminal_left=terminal_left,
         card_left=card_left,
+        terminal_unreported=terminal_before or ZERO,
+        card_unreported=card_before or ZERO,
     )
-    return decide(_basket_of(body), rules, merchant, card, stall)
+    return decide(basket_of(body), rules, merchant, card, stall)
+
+
+def tells_of_proof(body: Map) -> bool:
+    """Whether a body says that its card proves its transactions."""
+    return body.get(Pay.PROOF) != 0
 
 
 def is_as_written(decision: Decision, body: Map) -> bool:
@@ -117,7 +126,8 @@ def claims_of(lines: Iterable[Line], named_lists: frozenset[str]) -> Map:
     return {Pay.LINE_WORDS: list(words), Pay.LINE_CLAIMS: claims} if claims else {}
 
 
-def _basket_of(body: Map) -> Basket:
+def basket_of(body: Map) -> Basket:
+    """The basket a PAYMENT was made for. Malformed."""
     words = [take_text({0: word}, 0, 80) for word in take_list(body, Pay.LINE_WORDS)] if Pay.LINE_WORDS in body else []
     claims = take_list(body, Pay.LINE_CLAIMS) if Pay.LINE_CLAIMS in body else []
     by_line = {claim[0]: claim for claim in claims if isinstance(claim, list) and claim}

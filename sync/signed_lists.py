@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from domain.bonus import CapShare
 from domain.identity import CardId, Station, TerminalId, Uid
+from domain.money import Cents
 from sync.cbor import Map, Value, decode, decode_map, encode, take_bytes, take_int, take_list, whole
 from sync.cose import ContentType, open1, sign1, verify1
 from sync.crypto import PrivateKey, PublicKey, open_sealed, public_bytes, public_key, seal_to
@@ -22,6 +24,13 @@ Sign = Callable[[bytes], bytes]
 MOST_LIST_B: Final = 4_194_304
 MOST_CARDS: Final = 50_000
 MOST_TERMINALS: Final = 10_000
+MOST_SHARES: Final = 4
+"""Rows that say how much of its household's month cap a card has."""
+CARD_KEYS_SHAPE: Final = 2
+_MOST_VALUES_A_CARD: Final = 8 + 3 * MOST_SHARES
+_MOST_SHARE: Final = 1_000_000_000
+_EPOCH: Final = date(1970, 1, 1)
+_MOST_DAYS: Final = (date.max - _EPOCH).days
 _UID_SIZE_B, _CARD_ID_SIZE_B, _KEY_SIZE_B = 7, 8, 16
 
 
@@ -55,7 +64,11 @@ class HotList:
 
 @dataclass(frozen=True, slots=True)
 class CardKey:
-    """One card a terminal may serve: pseudonym, chip, programme, application id (3 B), expiry, key K1 (16 B)."""
+    """One card a terminal may serve: pseudonym, chip, programme, application id (3 B), expiry, key K1 (16 B).
+
+    Attributes:
+        bonus_shares: of its household's month cap, four at most, in rising days; none for a card alone.
+    """
 
     card: CardId
     uid: Uid
@@ -63,6 +76,7 @@ class CardKey:
     aid: bytes
     expires_at: datetime | None
     key: bytes = field(repr=False)
+    bonus_shares: tuple[CapShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +186,20 @@ def read_hot_list(signed: bytes, key: PublicKey) -> HotList:
 def encode_card_keys(
     version: int, terminal: TerminalId, device_key: PublicKey, keys: tuple[CardKey, ...], key_id: bytes, sign: Sign
 ) -> bytes:
-    """The whole key table of one terminal: sealed once to its device key, then signed by the list key."""
-    table: list[Value] = [
-        [item.card, item.uid, item.programme, item.aid, _seconds(item.expires_at), item.key] for item in keys
-    ]
+    """The whole key table of one terminal: sealed once to its device key, then signed by the list key.
+
+    Raises:
+        Malformed: a card's shares are more than four, or not in rising days.
+    """
+    table: list[Value] = [_card_key_row(item) for item in keys]
     sealed = seal_to(device_key, encode(table), _card_keys_context(version, terminal))
-    payload: Map = {0: 1, 1: version, 2: terminal, 3: sealed}
+    payload: Map = {0: CARD_KEYS_SHAPE, 1: version, 2: terminal, 3: sealed}
     return sign1(ContentType.CARD_KEYS, key_id, encode(payload), sign)
 
 
 def read_card_keys(signed: bytes, key: PublicKey, terminal: TerminalId) -> CardKeysList:
     """The sealed list, verified; Malformed when it is another terminal's. UnknownVersion, BadSignature."""
-    fields = signed_map(signed, ContentType.CARD_KEYS, key, 1)
+    fields = signed_map(signed, ContentType.CARD_KEYS, key, CARD_KEYS_SHAPE)
     if take_bytes(fields, 2, 8) != terminal:
         raise Malformed("card keys of another terminal")
     return CardKeysList(take_int(fields, 1), terminal, take_bytes(fields, 3, most_b=MOST_LIST_B))
@@ -192,10 +208,17 @@ def read_card_keys(signed: bytes, key: PublicKey, terminal: TerminalId) -> CardK
 def open_card_keys(sealed: CardKeysList, device_key: PrivateKey) -> tuple[CardKey, ...]:
     """The keys in clear, for RAM only. BadSignature when sealed to another device; Malformed."""
     context = _card_keys_context(sealed.version, sealed.terminal)
-    table = decode(open_sealed(device_key, sealed.sealed, context), MOST_LIST_B, most_values=8 * MOST_CARDS)
+    opened = open_sealed(device_key, sealed.sealed, context)
+    table = decode(opened, MOST_LIST_B, most_values=1 + _MOST_VALUES_A_CARD * MOST_CARDS)
     if not isinstance(table, list) or len(table) > MOST_CARDS:
         raise Malformed("not a table of card keys")
     return tuple(_card_key_of(row) for row in table)
+
+
+def _card_key_row(item: CardKey) -> Value:
+    _check_shares(item.bonus_shares)
+    shares: list[Value] = [[(share.first_day - _EPOCH).days, int(share.cents)] for share in item.bonus_shares]
+    return [item.card, item.uid, item.programme, item.aid, _seconds(item.expires_at), item.key, shares]
 
 
 def _card_key_of(row: Value) -> CardKey:
@@ -207,11 +230,34 @@ def _card_key_of(row: Value) -> CardKey:
             bytes() as aid,
             None | int() as expiry,
             bytes() as key,
+            list() as shares,
         ]:
             if (len(card), len(uid), len(aid), len(key)) == (_CARD_ID_SIZE_B, _UID_SIZE_B, 3, _KEY_SIZE_B):
                 expires_at = None if expiry is None else datetime.fromtimestamp(whole(expiry, 2**36), UTC)
-                return CardKey(CardId(card), Uid(uid), programme, aid, expires_at, key)
+                return CardKey(CardId(card), Uid(uid), programme, aid, expires_at, key, _shares_of(shares))
     raise Malformed("not a line of the card key table")
+
+
+def _shares_of(rows: list[Value]) -> tuple[CapShare, ...]:
+    shares = tuple(_share_of(row) for row in rows)
+    _check_shares(shares)
+    return shares
+
+
+def _share_of(row: Value) -> CapShare:
+    match row:
+        case [int() as day, int() as cents]:
+            try:
+                return CapShare(_EPOCH + timedelta(whole(day, _MOST_DAYS)), Cents(whole(cents, _MOST_SHARE)))
+            except ValueError:
+                raise Malformed("a share of a month cap counts from the first of a month") from None
+    raise Malformed("a share of a month cap is a day and cents")
+
+
+def _check_shares(shares: tuple[CapShare, ...]) -> None:
+    days = [share.first_day for share in shares]
+    if len(days) > MOST_SHARES or days != sorted(set(days)):
+        raise Malformed(f"at most {MOST_SHARES} shares of a month cap, in rising days")
 
 
 def _card_keys_context(version: int, terminal: TerminalId) -> bytes:

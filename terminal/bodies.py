@@ -45,6 +45,7 @@ def intended_payment(
         Pay.LISTS_AGE_DAYS: stall.lists_age_days,
         Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
         Pay.TILL_LEFT: [_or_null(stall.terminal_left), _or_null(stall.card_left)],
+        Pay.TILL_BEFORE: [int(stall.terminal_unreported), int(stall.card_unreported)],
         **claims_of((line.line for line in decision.lines), rules.product_lists),
         Pay.SLIPS_COUNTED: [[int(slip.station), slip.seq] for slip in decision.slips],
     }

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from enum import Enum, IntEnum
 from typing import Protocol
 
+from domain.bonus import CapShare
 from domain.card_log import Debit
 from domain.identity import CardId, SlotFile, Station, TerminalId, Uid
 from domain.money import ZERO, Cents
@@ -77,8 +78,8 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class CardRef:
-    """A card of the key list: pseudonym, chip, programme, application id (3 B), expiry. Its key stays in the key
-    store.
+    """A card of the key list: pseudonym, chip, programme, application id (3 B), expiry, and its shares of its
+    household's month cap in rising days (none for a card alone). Its key stays in the key store.
     """
 
     card: CardId
@@ -86,6 +87,7 @@ class CardRef:
     programme: str
     aid: bytes
     expires_at: datetime | None
+    bonus_shares: tuple[CapShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
+from domain.bonus import cap_on
 from domain.card_log import Debit, LogRecord
+from domain.days import days_of
 from domain.decision import CardFacts
 from domain.identity import SlotFile
 from domain.money import Cents
@@ -18,7 +21,9 @@ from domain.reason import Reason
 from domain.slip import Slip, passed_places
 from sync.card_format import SignedEntitlement, decode_log_record, encode_reader_id, read_slip, verify_slip
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
+from sync.ntag_format import gives_proof
 from terminal.ports import CardContact, CardHead, CardRef, CardSeen, PurseCard
+from terminal.two_clocks import TwoClocks
 from terminal.world import World, clocks_now
 
 
@@ -87,8 +92,9 @@ def claims_our_future(world: World, reading: Reading) -> bool:
     return newest is not None and newest.station == world.identity.station and newest.seq >= reading.seq
 
 
-def facts_of(world: World, ref: CardRef, reading: Reading) -> CardFacts:
+def facts_of(world: World, ref: CardRef, reading: Reading, clocks: TwoClocks) -> CardFacts:
     """What the decision is made from."""
+    days = days_of(clocks.t_lo, clocks.t_late, ZoneInfo(world.lists.rules().timezone))
     return CardFacts(
         card=ref.card,
         expires_at=ref.expires_at,
@@ -100,6 +106,8 @@ def facts_of(world: World, ref: CardRef, reading: Reading) -> CardFacts:
         no_entitlement=reading.no_entitlement or Reason.ENTITLEMENT_MISSING,
         slips=tuple(reading.slips.values()),
         seen=world.journal.counters_seen(ref.card),
+        bonus_cap=cap_on(ref.bonus_shares, days),
+        gives_proof=gives_proof(ref.aid),
     )
 
 

@@ -18,9 +18,7 @@ from domain.identity import CardId
 from domain.money import Cents
 from domain.reason import Reason
 from domain.rule_set import RuleSet
-from domain.unproven import card_cap_for_unproven, rules_for_unproven
 from sync.card_format import encode_log_record, encode_reader_id
-from sync.ntag_format import gives_proof
 from sync.record import Alarm, Outcome, RecordType
 from terminal import bodies
 from terminal.ports import CardContact, CardHead, CardPlan, CardRef, Doubt, Draft, Durable, Effect, Intent
@@ -137,10 +135,9 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, agreed
         return Declined(Reason.NOT_GENUINE, ref.card)
     clocks = clocks_now(world)
     rules, merchant = world.lists.rules(), world.lists.merchant()
-    rules = rules if gives_proof(ref.aid) else rules_for_unproven(rules)
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
     stall = _stall(world, ref, clocks, written_at, rules)
-    decision = decide(basket, rules, merchant, facts_of(world, ref, reading), stall)
+    decision = decide(basket, rules, merchant, facts_of(world, ref, reading, clocks), stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
     if decision.paid != agreed:
@@ -166,15 +163,16 @@ def day_of(instant: datetime, rules: RuleSet) -> date:
 
 
 def _stall(world: World, ref: CardRef, clocks: TwoClocks, written_at: datetime, rules: RuleSet) -> StallFacts:
-    card_cap = world.identity.card_cap
-    card_cap = card_cap if gives_proof(ref.aid) else card_cap_for_unproven(card_cap)
+    in_all, of_card = world.journal.unreported(), world.journal.unreported_of(ref.card)
     return StallFacts(
         t_lo=clocks.t_lo,
         t_late=clocks.t_late,
         lists_age_days=lists_age_days(world, clocks),
         paid_here_today=world.journal.paid_on(ref.card, day_of(written_at, rules)),
-        terminal_left=_left_of(world.identity.offline_cap, world.journal.unreported()),
-        card_left=_left_of(card_cap, world.journal.unreported_of(ref.card)),
+        terminal_left=_left_of(world.identity.offline_cap, in_all),
+        card_left=_left_of(world.identity.card_cap, of_card),
+        terminal_unreported=in_all,
+        card_unreported=of_card,
     )
 
 

@@ -74,6 +74,11 @@ def read_rule_file(path: Path) -> RuleSet:
 
 def open_rule_file(path: Path) -> RuleFile:
     """The rules of a file and its words; RuleMistake as ``read_rule_file``."""
+    return rule_file_of(text_of(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a rule file. RuleMistake: it cannot be read, or is no text of a sensible size."""
     try:
         content = path.read_bytes()
     except OSError as fault:
@@ -83,7 +88,7 @@ def open_rule_file(path: Path) -> RuleFile:
             [Mistake("", f"{path.name} est trop grand pour un fichier de règles (un mégaoctet au plus).")]
         )
     try:
-        return rule_file_of(content.decode("utf-8"))
+        return content.decode("utf-8")
     except UnicodeDecodeError as fault:
         line = content[: fault.start].count(b"\n") + 1
         says = "ce caractère n'est pas en UTF-8. Enregistrez le fichier en UTF-8."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -14,15 +14,15 @@ from central.keys.ring import read_ring
 from central.office import make_centre
 from central.report import report
 from central.rule_file import RuleMistake, read_rule_file
-from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber
-from domain.money import Cents, in_euros
+from domain.money import in_euros
+from domain.rule_set import Purse, RuleSet, Unspent
+from panier.commands.asked import DIRECTORY, Day, amount_of, card_of
+from panier.commands.central_households import household
 from panier.commands.central_keys import keys
+from panier.commands.central_rounds import allot, bonus, rules_command
 from panier.commands.central_stall import stall
 from panier.custodians import THROW_AWAY_WARNING, custodian_files, open_office, secrets_of
-from sync.errors import Malformed
-from sync.issuing import card_of_code
 
-DIRECTORY = click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True)
 DEFAULT_RULES = Path(__file__).parents[2] / "domain" / "rule-sets" / "gers.toml"
 
 
@@ -32,6 +32,10 @@ def central() -> None:
 
 
 central.add_command(keys)
+central.add_command(household)
+central.add_command(rules_command)
+central.add_command(allot)
+central.add_command(bonus)
 central.add_command(stall)
 
 
@@ -88,22 +92,48 @@ def serve_command(
 @DIRECTORY
 @click.argument("card")
 @click.argument("amount")
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), required=True)
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), required=True)
+@click.option("--from", "first", type=Day(), required=True)
+@click.option("--to", "last", type=Day(), default=None, help="dernier jour ; aucun pour une enveloppe qui se garde")
+@click.option("--purse", default=None, help="enveloppe, par son nom ou son numéro (quand les règles en ont plusieurs)")
 @custodian_files
-def grant(directory: Path, card: str, amount: str, start: datetime, end: datetime, files: tuple[str, ...]) -> None:
-    granted, number = _amount(amount), _card(card)
-    if end < start:
+def grant(
+    directory: Path,
+    card: str,
+    amount: str,
+    first: date,
+    last: date | None,
+    purse: str | None,
+    files: tuple[str, ...],
+) -> None:
+    granted, number = amount_of(amount), card_of(card)
+    if last is not None and last < first:
         raise click.ClickException("Le dernier jour est avant le premier.")
-    if end.date() < datetime.now().astimezone().date():
+    office = open_office(directory)
+    into = _purse_named(office.rules, purse)
+    if last is None and into.unspent is Unspent.LAPSE:
+        raise click.ClickException(f"L'argent de l'enveloppe « {into.name} » se perd : dites jusqu'à quand, avec --to.")
+    if last is not None and last < office.today():
         raise click.ClickException("Cette période est passée : rien n'a été accordé.")
     office = open_office(directory, files, 2, f"dotation de {in_euros(granted)}")
-    first, after = office.day_start(start.date()), office.day_after(end.date())
+    start, after = office.day_start(first), None if last is None else office.day_after(last)
     try:
-        waits = office.grant(number, PurseNumber(1), granted, first, after)
+        waits = office.grant(number, into.number, granted, start, after)
     except ValueError as mistake:
         raise click.ClickException(f"Dotation impossible pour la carte {card} : {mistake}.") from None
-    click.echo(waits or f"{in_euros(granted)} accordés à {card}, du {start:%d/%m/%Y} au {end:%d/%m/%Y}.")
+    until = "" if last is None else f" au {last:%d/%m/%Y}"
+    click.echo(waits or f"{in_euros(granted)} accordés à {card}, du {first:%d/%m/%Y}{until}.")
+
+
+def _purse_named(rules: RuleSet, word: str | None) -> Purse:
+    """The purse of a code or number; the only one where none is said."""
+    if word is None and len(rules.purses) == 1:
+        return rules.purses[0]
+    for purse in rules.purses:
+        if word in (purse.code, str(purse.number)):
+            return purse
+    what = "Plusieurs enveloppes : dites laquelle, avec --purse" if word is None else f"Aucune enveloppe « {word} »"
+    known = ", ".join(f"{purse.code} (n° {purse.number})" for purse in rules.purses)
+    raise click.ClickException(f"{what}. Les règles ont : {known}.")
 
 
 @central.command(help="Mettre une carte en opposition.")
@@ -112,7 +142,7 @@ def grant(directory: Path, card: str, amount: str, start: datetime, end: datetim
 @custodian_files
 def lost(directory: Path, card: str, files: tuple[str, ...]) -> None:
     try:
-        open_office(directory, files, 1, "opposition").report_lost(_card(card))
+        open_office(directory, files, 1, "opposition").report_lost(card_of(card))
     except ValueError as mistake:
         raise click.ClickException(f"Opposition impossible pour la carte {card} : {mistake}") from None
     click.echo(f"Carte {card} en opposition.")
@@ -124,7 +154,7 @@ def lost(directory: Path, card: str, files: tuple[str, ...]) -> None:
 @custodian_files
 def release(directory: Path, card: str, files: tuple[str, ...]) -> None:
     try:
-        open_office(directory, files, 1, "suspension levée").release(_card(card))
+        open_office(directory, files, 1, "suspension levée").release(card_of(card))
     except ValueError as mistake:
         raise click.ClickException(f"Rien à lever pour la carte {card} : {mistake}.") from None
     click.echo(f"Carte {card} : suspension levée.")
@@ -154,24 +184,6 @@ def restored(directory: Path, files: tuple[str, ...]) -> None:
 @DIRECTORY
 def report_command(directory: Path) -> None:
     click.echo(json.dumps(report(open_office(directory)).as_json(), ensure_ascii=False, default=_plain))
-
-
-def _card(text: str) -> CardId:
-    if len(text) == 2 * CARD_ID_SIZE_B and not set(text.lower()) - set("0123456789abcdef"):
-        return CardId(bytes.fromhex(text))
-    try:
-        return card_of_code(text)
-    except Malformed:
-        raise click.ClickException(
-            f"« {text} » n'est pas un numéro de carte : le code imprimé sur la carte, ou seize chiffres hexadécimaux."
-        ) from None
-
-
-def _amount(text: str) -> Cents:
-    whole, comma, cents = text.replace(".", ",").partition(",")
-    if not whole.isdecimal() or (comma and not (len(cents) == 2 and cents.isdecimal())):
-        raise click.ClickException(f"« {text} » n'est pas un montant : 4000 centimes, ou 40,00.")
-    return Cents(int(whole) * 100 + int(cents) if comma else int(whole))
 
 
 def _plain(value: object) -> object:

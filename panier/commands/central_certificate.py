@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +13,14 @@ from central import merchants
 from central.merchant_check import check_certificate, check_not_past, label_doubts
 from central.rule_file.words import french_day
 from domain.rule_set import Certificate
+from panier.commands.asked import AS_JSON, DIRECTORY, Day
 from panier.custodians import open_office
 from panier.stalls import mistakes, of_merchant, told
 from sync.merchant_format import MOST_WORDS
 
-DIRECTORY: Final = click.option(
-    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True, help="dossier du centre"
-)
 MERCHANT: Final = click.argument("merchant_number", metavar="MERCHANT")
-DAY: Final = click.DateTime(["%Y-%m-%d"])
 LABEL: Final = click.option("--label", required=True, help="label qu'il prouve, par exemple organic")
 NUMBER: Final = click.option("--number", required=True, help="numéro écrit sur le certificat")
-AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="un objet JSON par ligne")
 
 
 @click.group(help="Les certificats d'un commerçant ; ils valent à tous ses points de vente.")
@@ -37,7 +33,7 @@ def certificate() -> None:
 @MERCHANT
 @LABEL
 @NUMBER
-@click.option("--to", "last", type=DAY, default=None, help="dernier jour du certificat, compris")
+@click.option("--to", "last", type=Day(), default=None, help="dernier jour du certificat, compris")
 @click.option("--no-end", is_flag=True, help="le certificat n'a pas de fin")
 @AS_JSON
 def add_certificate(
@@ -45,7 +41,7 @@ def add_certificate(
     merchant_number: str,
     label: str,
     number: str,
-    last: datetime | None,
+    last: date | None,
     no_end: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +62,7 @@ def add_certificate(
 @MERCHANT
 @LABEL
 @NUMBER
-@click.option("--to", "last", type=DAY, default=None, help="nouveau dernier jour, compris")
+@click.option("--to", "last", type=Day(), default=None, help="nouveau dernier jour, compris")
 @click.option("--no-end", is_flag=True, help="le certificat n'a pas de fin")
 @click.option("--new-number", default=None, help="numéro du nouveau certificat, s'il en a un autre")
 @AS_JSON
@@ -75,7 +71,7 @@ def renew(
     merchant_number: str,
     label: str,
     number: str,
-    last: datetime | None,
+    last: date | None,
     no_end: bool,
     new_number: str | None,
     as_json: bool,
@@ -121,17 +117,16 @@ def _change_certificates(
     office = open_office(directory)
     with mistakes(), office.store.writing():
         entries = of_merchant(office, merchant_number)
-        held = change(entries[0].certificates, office.today)
+        held = change(entries[0].certificates, office.today())
         entries = merchants.keep_certificates(office.store, entries[0].number, held)
     told(office, entries, label_doubts([label] if label else [], office.rules), as_json=as_json)
 
 
-def _certificate_day(last: datetime | None, no_end: bool, today: date) -> date | None:
+def _certificate_day(last: date | None, no_end: bool, today: date) -> date | None:
     if (last is None) != no_end:
         raise ValueError("Dites le dernier jour du certificat avec --to, ou --no-end s'il n'en a pas.")
-    day = None if last is None else last.date()
-    check_not_past(day, today, "Un certificat déjà fini ne prouve plus rien : demandez le nouveau au commerçant.")
-    return day
+    check_not_past(last, today, "Un certificat déjà fini ne prouve plus rien : demandez le nouveau au commerçant.")
+    return last
 
 
 def _find(held: Iterable[Certificate], label: str, number: str) -> Certificate | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -15,23 +15,19 @@ from central.merchant_check import check_days, check_family, check_not_past, che
 from central.merchants import place_of
 from central.office import Office
 from domain.rule_set import Merchant
+from panier.commands.asked import AS_JSON, DIRECTORY, Day
 from panier.commands.central_certificate import certificate
 from panier.custodians import open_office
 from panier.stalls import attention, echo_json, entry_at, mistakes, of_merchant, plain, say, shown, told, warn
 
-DIRECTORY: Final = click.option(
-    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), required=True, help="dossier du centre"
-)
-AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="un objet JSON par ligne")
 STALL: Final = click.argument("stall_number", metavar="STALL")
-DAY: Final = click.DateTime(["%Y-%m-%d"])
 WORDS: Final = (
     click.option("--profile", default=None, help="ce que c'est : producer, farm-shop, organic-shop, grocery, market …"),
     click.option("--group", "groups", multiple=True, help="groupe, une fois pour chacun ; remplace tous les autres"),
     click.option("--default-family", default=None, help="famille d'une ligne dont le caissier n'en choisit pas"),
     click.option("--attended/--unattended", "is_attended", default=None, help="quelqu'un tient la caisse, ou personne"),
-    click.option("--from", "first", type=DAY, default=None, help="premier jour"),
-    click.option("--to", "last", type=DAY, default=None, help="dernier jour, compris"),
+    click.option("--from", "first", type=Day(), default=None, help="premier jour"),
+    click.option("--to", "last", type=Day(), default=None, help="dernier jour, compris"),
 )
 
 
@@ -73,8 +69,8 @@ def add(
     groups: tuple[str, ...],
     default_family: str | None,
     is_attended: bool | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     as_json: bool,
 ) -> None:
     office = open_office(directory)
@@ -83,7 +79,7 @@ def add(
         if merchant is not None:
             base = of_merchant(office, merchant)[0]
             base = replace(base, first_day=None, last_day=None)
-        entry = _with(base, office.today, name, profile, groups, default_family, is_attended, first, last)
+        entry = _with(base, office.today(), name, profile, groups, default_family, is_attended, first, last)
         _check(entry, office, has_new_words=True)
         entry = (merchants.add if merchant is None else merchants.add_place)(office.store, entry)
     code = office.new_code(entry.number, entry.point_of_sale).text
@@ -113,8 +109,8 @@ def change(
     groups: tuple[str, ...],
     default_family: str | None,
     is_attended: bool | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     no_group: bool,
     no_from: bool,
     no_to: bool,
@@ -129,7 +125,7 @@ def change(
             entry = replace(entry, first_day=None)
         if no_to:
             entry = replace(entry, last_day=None)
-        entry = _with(entry, office.today, name, profile, groups, default_family, is_attended, first, last)
+        entry = _with(entry, office.today(), name, profile, groups, default_family, is_attended, first, last)
         if entry == before:
             raise ValueError(f"{before.name} : rien à changer, tout est déjà comme dit. « change --help » dit quoi.")
         _check(entry, office, has_new_words=_paying(entry) != _paying(before))
@@ -198,16 +194,16 @@ def _with(
     groups: tuple[str, ...],
     default_family: str | None,
     is_attended: bool | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
 ) -> Merchant:
     """The entry with what was said of it; ``None`` and nothing at all leave it. ValueError: a day that is over."""
     if first is not None:
         remedy = "Une fiche est en vigueur aussitôt si elle n'a pas de premier jour : ne donnez pas --from."
-        check_not_past(first.date(), today, remedy)
+        check_not_past(first, today, remedy)
     if last is not None:
         remedy = f"Pour fermer un point de vente : --to {today}, il paie encore ce jour-là."
-        check_not_past(last.date(), today, remedy)
+        check_not_past(last, today, remedy)
     return replace(
         entry,
         name=entry.name if name is None else name,
@@ -215,8 +211,8 @@ def _with(
         groups=frozenset(groups) or entry.groups,
         default_family=entry.default_family if default_family is None else default_family,
         is_attended=entry.is_attended if is_attended is None else is_attended,
-        first_day=entry.first_day if first is None else first.date(),
-        last_day=entry.last_day if last is None else last.date(),
+        first_day=entry.first_day if first is None else first,
+        last_day=entry.last_day if last is None else last,
     )
 
 

@@ -308,7 +308,10 @@ class OfflineLists:
 
 
 def _by_chip(cards: Iterable[CardKey]) -> dict[Uid, CardRef]:
-    return {entry.uid: CardRef(entry.card, entry.uid, entry.programme, entry.aid, entry.expires_at) for entry in cards}
+    return {
+        item.uid: CardRef(item.card, item.uid, item.programme, item.aid, item.expires_at, item.bonus_shares)
+        for item in cards
+    }
 
 
 def _newer(new: Listed | None, old: Listed | None) -> Listed | None:

@@ -229,6 +229,8 @@ def test_other_rules_than_those_the_till_had_are_seen(
         {Pay.SLIPS_COUNTED: 0},
         {Pay.PAID_HERE_TODAY: "x"},
         {Pay.LINE_WORDS: [0], Pay.LINE_CLAIMS: [[]]},
+        {Pay.PROOF: 0},
+        {Pay.TILL_BEFORE: [0]},
     ],
     ids=lambda body: "-".join(map(str, body)),
 )

@@ -41,7 +41,7 @@ def office(desk: Path) -> Iterator[Office]:
 
 @pytest.fixture
 def today(office: Office) -> date:
-    return office.today
+    return office.today()
 
 
 def say(desk: Path, *words: str, status: int = 0) -> str:

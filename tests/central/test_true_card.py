@@ -8,21 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.market import AID, MARCH, NOON, RULES, STALL, DirectField, HeldCard, Seller, disk
+from bench.market import AID, MARCH, NOON, RULES, STALL, HeldCard, Seller, disk, issued
 from central.office import Office
 from domain.identity import PurseNumber, Uid
 from domain.money import Cents
-from emulator.card import VirtualCard
-from emulator.inprocess import InProcessField
 from emulator.memory import CyclicFile, DataFile, TmacFile, ValueFile
-from emulator.state_file import MemoryStore
 from sync.issuing import TERMINALS, TMAC_KEY
 from sync.signed_lists import SlipKey
 from terminal import events as say
 from terminal.fixed_lists import FixedLists
-from terminal.nfc.issuing import MOST_APDUS_TO_ISSUE, issue
-from terminal.nfc.links import Link
-from terminal.ports import Deadline
 from tests.central.chip import Chip
 from tests.central.kit import Held, Stall, WoundClock, account, figures, new_office, new_stall
 
@@ -42,10 +36,7 @@ def card(office: Office) -> HeldCard:
     """Issued by the issuing code from the centre's own order."""
     order = office.register_card(UID)
     office.grant(order.card, PurseNumber(1), Cents(3_000), *MARCH)
-    store, field = MemoryStore(), InProcessField()
-    field.present(VirtualCard.blank(UID, store))
-    issue(Link(DirectField(field), Deadline(1.0), lambda _: 1.0, most_apdus=MOST_APDUS_TO_ISSUE), order)
-    return HeldCard(order, store)
+    return issued(order)
 
 
 @pytest.fixture

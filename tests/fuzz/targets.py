@@ -385,8 +385,11 @@ def list_targets() -> list[Target]:
 
 
 def key_table() -> bytes:
-    table: list[cbor.Value] = [[item.card, item.uid, item.programme, item.aid, None, item.key] for item in CARD_KEYS]
-    return cbor.encode([*table, [CARD, UID, "gers", AID, int(NOON.timestamp()), bytes(16)]])
+    table: list[cbor.Value] = [
+        [item.card, item.uid, item.programme, item.aid, None, item.key, []] for item in CARD_KEYS
+    ]
+    shares: list[cbor.Value] = [[20_513, 3_000], [20_544, 2_000]]
+    return cbor.encode([*table, [CARD, UID, "gers", AID, int(NOON.timestamp()), bytes(16), shares]])
 
 
 def read_key_table(data: bytes) -> object:

@@ -108,7 +108,8 @@ def test_a_list_that_says_it_is_longer_than_the_bytes_left_is_refused_at_its_hea
 
 
 def test_the_greatest_lists_there_may_be_are_still_read() -> None:
-    row: list[cbor.Value] = [CardId(b"card-one"), Uid(b"\x04chip-1"), "gers", b"\x01\x02\x03", None, bytes(16)]
+    shares: list[cbor.Value] = [[first_day, 6_000] for first_day in (20_513, 20_544, 20_574, 20_605)]
+    row: list[cbor.Value] = [CardId(b"card-one"), Uid(b"\x04chip-1"), "gers", b"\x01\x02\x03", 2**31, bytes(16), shares]
     table = cbor.encode([row] * MOST_CARDS)
     assert len(table) < MOST_LIST_B
     assert len(read_key_table(table)) == MOST_CARDS  # type: ignore[arg-type]

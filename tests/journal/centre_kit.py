@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from domain.bonus import CapShare
 from domain.identity import CardId, PurseNumber, SlotFile, Station, Uid
 from domain.money import Cents
 from domain.purse import Entitlement, Slot
@@ -46,6 +47,8 @@ RULES = RuleSet(
     ceilings=Ceilings(Cents(8_000), Cents(12_000), Cents(5_000), USUAL_TIERS, Cents(2_000)),
 )
 STALL = Merchant(1, 1, "Ferme du Moulin", frozenset({"referenced"}), "vegetables")
+SHARE = CapShare(date(2026, 3, 1), Cents(3_000))
+"""Of Bea, who shares a month cap; Anne's card is alone."""
 ANNES_CHIP, BEAS_CHIP = Uid(b"\x04anne01"), Uid(b"\x04bea001")
 AID = bytes.fromhex("A05310")
 
@@ -126,7 +129,8 @@ class Pen:
     def card_keys(self, version: int, device: PrivateKey | None = None) -> Item:
         chips = ((ANNE, ANNES_CHIP), (BEA, BEAS_CHIP))
         keys = tuple(
-            CardKey(card, uid, "gers", AID, None, bytes([number]) * 16) for number, (card, uid) in enumerate(chips)
+            CardKey(card, uid, "gers", AID, None, bytes([number]) * 16, (SHARE,) * number)
+            for number, (card, uid) in enumerate(chips)
         )
         key = (device or self.device).public_key()
         signed = encode_card_keys(version, kit.IDENTITY.terminal, key, keys, b"lists", self.by_lists)

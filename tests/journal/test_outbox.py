@@ -195,6 +195,9 @@ def test_the_first_download_fills_the_lists_and_is_a_record(desk: Desk, pen: Pen
         assert (lists.rules().version, lists.merchant().name) == (1, "Ferme du Moulin")
         card = lists.card(centre_kit.ANNES_CHIP)
         assert card is not None and card.card == ANNE
+        assert card.bonus_shares == ()
+        bea = lists.card(centre_kit.BEAS_CHIP)
+        assert bea is not None and bea.bonus_shares == (centre_kit.SHARE,)
         assert each.keys[BEA] == b"\x01" * 16
         word = lists.entitlement(ANNE)
         assert word is not None and word.entitlement.seq == 1

@@ -10,15 +10,16 @@ from random import Random
 
 import pytest
 
-from bench.market import CENTRE_KEY, NOON, RULES, STALL, HeldCard, Seller, centre_signs, disk, entitle
+from bench.market import CENTRE_KEY, NOON, RULES, STALL, HeldCard, Seller, centre_signs, disk, entitle, issue_card
 from domain.basket import Basket, Line
+from domain.bonus import CapShare
 from domain.identity import PurseNumber
 from domain.money import Cents
 from domain.reason import Reason
 from domain.rule_check import with_widths
 from domain.rule_set import Campaign, Certificate, Condition, PriceCeiling, Purse, RuleSet
 from emulator.state_file import MemoryStore
-from sync.card_format import decode_entitlement, decode_log_record
+from sync.card_format import SignedEntitlement, decode_entitlement, decode_log_record, encode_entitlement
 from sync.merchant_format import encode_merchant, read_merchant
 from sync.record import Envelope, Pay, RecordType, open_record
 from sync.replay import decide_again, is_as_written
@@ -120,6 +121,50 @@ def test_where_the_month_is_not_sure_the_bonus_is_to_be_confirmed(tmp_path: Path
     assert (word.bonus, word.is_bonus_unknown) == (None, True)
     assert envelopes(seller)[0].body[Pay.BONUS] == [None, 0, None, None]
     assert decode_log_record(envelopes(seller)[0].body[Pay.OWN_LOG]).month_base is None  # type: ignore[arg-type]
+    seller.close()
+
+
+# --- a household with two cards --------------------------------------------------------------------------------------
+
+UNTIL_MAY = replace(WINTER, last_day=date(2026, 5, 31), month_cap=Cents(6_000))
+SHARED = replace(RULES, campaigns=(UNTIL_MAY,))
+HALF_THEN_LESS = (CapShare(date(2026, 3, 1), Cents(3_000)), CapShare(date(2026, 4, 1), Cents(1_000)))
+
+
+def until_may(card: HeldCard) -> SignedEntitlement:
+    """Money for more than one month."""
+    word = entitle(card, limits=(20_000,)).entitlement
+    slots = tuple(replace(slot, end=None) for slot in word.slots)
+    data = encode_entitlement(replace(word, slots=slots), card.order.uid, centre_signs)
+    return decode_entitlement(data, card.order.uid, lambda _: CENTRE_KEY.public_key())
+
+
+def test_cards_of_one_household_show_their_shares_of_its_cap_until_the_next_month_says_otherwise(
+    tmp_path: Path, card: HeldCard
+) -> None:
+    """The cap is 60,00 €: two cards have 30,00 € each, and in April one has 10,00 €; a card alone has it all."""
+    family, alone = [card, issue_card(2)], issue_card(3)
+    cards = [*family, alone]
+    seller = Seller(disk(tmp_path / "family"), 2, cards, list(map(until_may, cards)), rules=SHARED, merchant=DURABLE)
+    shared = {held.order.uid: replace(held.ref, bonus_shares=HALF_THEN_LESS) for held in family}
+    seller.lists = replace(seller.lists, refs={**seller.lists.refs, **shared})
+    seller.open()
+    shown = []
+    for held in cards:
+        seller.sell(("vegetables", 7_500))
+        seller.accept()
+        (word,) = seller.tap(held)
+        assert isinstance(word, say.Paid)
+        shown.append(word.bonus)
+    assert shown == [3_000, 3_000, 3_750]
+    seller.clock.wind(25 * 86_400)
+    assert paid(seller, family[0], ("bread", 3_000)).bonus == 1_000
+    march, april = envelopes(seller)[0], envelopes(seller)[-1]
+    assert [envelope.body[Pay.BONUS] for envelope in (march, april)] == [
+        [7_500, 0, 3_000, 3_000], [3_000, 0, 1_000, 1_000],
+    ]  # fmt: skip
+    assert again(april, card, SHARED)
+    assert not again(replace(april, body={**april.body, Pay.BONUS: [3_000, 0, 1_000, 2_000]}), card, SHARED)
     seller.close()
 
 

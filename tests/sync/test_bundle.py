@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.bonus import CapShare
 from domain.identity import CardId, PurseNumber, Station, TerminalId, Uid
 from domain.money import Cents
 from domain.rule_set import USUAL_TIERS, Ceilings, Condition, Merchant, Purse, RuleSet
 from sync.bundle import Item, Kind, encode_bundle, read_bundle, split_bundle
-from sync.cbor import encode
-from sync.crypto import PrivateKey, new_private_key, public_bytes, sign
+from sync.cbor import Value, encode
+from sync.cose import ContentType, sign1
+from sync.crypto import PrivateKey, new_private_key, public_bytes, seal_to, sign
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
 from sync.merchant_format import encode_merchant, read_merchant
 from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     CardKey,
+    CardKeysList,
     CentreKeys,
     EntitlementDelta,
     HotList,
@@ -61,7 +64,15 @@ STALL = Merchant(12, 2, "Ferme du Moulin", frozenset({"referenced", "sustainable
 HOT = HotList(9, datetime(2026, 12, 1, 8, tzinfo=UTC), frozenset({CardId(b"card-hot"), CardId(b"card-two")}))
 CARD_KEYS = (
     CardKey(CardId(b"card-one"), Uid(b"uid-one"), "gers", b"\x01\x02\x03", None, bytes(range(16))),
-    CardKey(CardId(b"card-two"), Uid(b"uid-two"), "gers", b"\x01\x02\x03", HOT.signed_at, bytes(16)),
+    CardKey(
+        CardId(b"card-two"),
+        Uid(b"uid-two"),
+        "gers",
+        b"\x01\x02\x03",
+        HOT.signed_at,
+        bytes(16),
+        (CapShare(date(2026, 3, 1), Cents(3_000)), CapShare(date(2026, 4, 1), Cents(0))),
+    ),
 )
 DELTA = EntitlementDelta(4, 6, ((Uid(b"uid-one"), b"e" * 114), (Uid(b"uid-two"), b"f" * 233)))
 
@@ -191,6 +202,57 @@ def test_card_keys_open_on_their_own_device_only() -> None:
         open_card_keys(sealed, new_private_key())
     with pytest.raises(BadSignature):
         open_card_keys(replace(sealed, version=6), DEVICE)
+
+
+def opened_table(*shares: Value) -> tuple[CardKey, ...]:
+    """A table of one card with these shares of a month cap, sealed by a centre that checks nothing."""
+    row: list[Value] = [b"card-one", b"uid-one", "gers", b"\x01\x02\x03", None, bytes(16), list(shares)]
+    context = b"panier/card-keys/1" + TERMINAL + (5).to_bytes(8, "big")
+    return open_card_keys(CardKeysList(5, TERMINAL, seal_to(DEVICE.public_key(), encode([row]), context)), DEVICE)
+
+
+MARCH_1, APRIL_1 = 20_513, 20_544
+
+
+def test_each_card_brings_its_shares_of_the_month_cap() -> None:
+    (card,) = opened_table([MARCH_1, 3_000], [APRIL_1, 2_000])
+    assert card.bonus_shares == (
+        CapShare(date(2026, 3, 1), Cents(3_000)),
+        CapShare(date(2026, 4, 1), Cents(2_000)),
+    )
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [[MARCH_1 + 1, 3_000]],
+        [[APRIL_1, 3_000], [MARCH_1, 2_000]],
+        [[MARCH_1, 3_000], [MARCH_1, 2_000]],
+        [[MARCH_1, -1]],
+        [[MARCH_1, True]],
+        [[-31, 3_000]],
+        [[2**40, 3_000]],
+        [[MARCH_1]],
+        [3_000],
+        [[day, 1] for day in (0, 31, 59, 90, 120)],
+    ],
+    ids=["mid-month", "falling", "twice", "below zero", "no number", "before 1970", "too far", "short", "flat", "five"],
+)
+def test_shares_that_no_centre_of_ours_signs_are_refused(shares: list[Value]) -> None:
+    with pytest.raises(Malformed):
+        opened_table(*shares)
+
+
+def test_shares_that_a_terminal_would_refuse_are_not_signed() -> None:
+    falling = replace(CARD_KEYS[1], bonus_shares=CARD_KEYS[1].bonus_shares[::-1])
+    with pytest.raises(Malformed):
+        encode_card_keys(5, TERMINAL, DEVICE.public_key(), (falling,), b"lists", by(LISTS))
+
+
+def test_card_keys_of_the_shape_before_are_named_as_unknown() -> None:
+    former = sign1(ContentType.CARD_KEYS, b"lists", encode({0: 1, 1: 5, 2: TERMINAL, 3: b"sealed"}), by(LISTS))
+    with pytest.raises(UnknownVersion):
+        read_card_keys(former, LISTS.public_key(), TERMINAL)
 
 
 def test_card_keys_of_another_terminal_are_refused() -> None:

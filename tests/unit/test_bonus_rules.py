@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.bonus import bonus_of, granted_after, take_back, unsure_bonus
+from domain.bonus import CapShare, bonus_of, cap_on, granted_after, take_back, unsure_bonus
 from domain.card_log import Carried, LogRecord, LogType
+from domain.days import Days
 from domain.decision import totals_after_void
 from domain.identity import Station
 from domain.money import ZERO, Cents
@@ -57,6 +58,31 @@ def test_an_unknown_base_is_to_be_confirmed_but_not_where_nothing_can_be_due() -
     due, nothing = unsure_bonus((WINTER,), (Cents(1),)), unsure_bonus((WINTER,), (ZERO,))
     assert due is not None and nothing is not None
     assert (due.earned, due.base, nothing.earned) == (None, None, 0)
+
+
+SHARES = (CapShare(date(2026, 3, 1), Cents(3_000)), CapShare(date(2026, 5, 1), Cents(0)))
+
+
+@pytest.mark.parametrize(
+    ("day", "cents"),
+    [
+        (date(2026, 2, 28), None),
+        (date(2026, 3, 1), 3_000),
+        (date(2026, 3, 31), 3_000),
+        (date(2026, 4, 30), 3_000),
+        (date(2026, 5, 1), 0),
+        (date(2027, 1, 1), 0),
+    ],
+)
+def test_a_share_of_the_cap_counts_until_the_month_in_which_the_next_one_begins(day: date, cents: int | None) -> None:
+    assert cap_on(SHARES, Days(day, day)) == cents
+    assert cap_on((), Days(day, day)) is None, "a card alone has the whole cap"
+
+
+@pytest.mark.parametrize(("day", "cents"), [(date(2026, 3, 2), 0), (date(2026, 3, 31), 0), (date(2026, 3, 1), -1)])
+def test_a_share_of_the_cap_is_not_below_zero_and_of_whole_months(day: date, cents: int) -> None:
+    with pytest.raises(ValueError, match="share of a month cap"):
+        CapShare(day, Cents(cents))
 
 
 def test_a_refund_takes_back_what_its_money_had_earned_first_from_what_is_not_granted() -> None:

@@ -28,6 +28,7 @@ from domain.rule_set import (
     PurseCeilings,
     RuleSet,
 )
+from domain.unproven import UNPROVEN_CEILING
 
 NOON = datetime(2026, 3, 7, 11, 0, tzinfo=UTC)
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -350,3 +351,33 @@ def test_a_card_whose_only_purse_is_newer_than_these_rules_asks_for_an_update() 
 
 def test_a_card_without_the_purse_that_pays_this_says_what_its_own_asks_for() -> None:
     assert paid_by(TWO, (of_purse(3, 2, 900),), line("bread", 100)).refusal is Reason.NOT_IN_THE_LIST
+
+
+@pytest.mark.parametrize(
+    ("stall", "reason"),
+    [
+        (here(), Reason.FLOOR_LIMIT),
+        (replace(here(), card_left=Cents(8_000), card_unreported=Cents(1_000)), Reason.TERMINAL_LIMIT),
+        (replace(here(), card_left=None, card_unreported=Cents(1_000)), Reason.TERMINAL_LIMIT),
+    ],
+)
+def test_a_card_without_proof_pays_less_of_the_same_basket(stall: StallFacts, reason: Reason) -> None:
+    facts = card(slot())
+    basket_ = basket(("bread", 3_500))
+    proven = decide(basket_, RULES, STALL, facts, stall)
+    unproven = decide(basket_, RULES, STALL, replace(facts, gives_proof=False), stall)
+    assert (proven.paid, unproven.paid) == (3_500, UNPROVEN_CEILING - stall.card_unreported)
+    assert unproven.limited_by is reason
+
+
+def test_a_tighter_limit_of_the_certificate_holds_for_a_card_without_proof_too() -> None:
+    facts = replace(card(slot()), gives_proof=False)
+    stall = replace(here(), card_left=Cents(500), card_unreported=Cents(1_000))
+    assert decide(basket(("bread", 3_500)), RULES, STALL, facts, stall).paid == 500
+
+
+def test_the_day_of_a_card_without_proof_ends_lower_wherever_it_paid() -> None:
+    facts = card(slot(), newest=logged(2_500))
+    assert decide(basket(("bread", 800)), RULES, STALL, facts, here()).paid == 800
+    decision = decide(basket(("bread", 800)), RULES, STALL, replace(facts, gives_proof=False), here())
+    assert (decision.paid, decision.limited_by) == (500, Reason.DAY_TOTAL)

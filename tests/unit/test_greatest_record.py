@@ -43,6 +43,7 @@ def greatest_payment(lines: int = MOST_LINES) -> Map:
         Pay.SHARES: [[line, file, 26_214] for line in range(lines) for file in (6, 7, 8)],
         Pay.BONUS: [0xFFFFFF, 0xFFFFFF, 0xFFFFFF, 0xFFFFFF],
         Pay.TILL_LEFT: [0xFFFFFFFF, 0xFFFFFFFF],
+        Pay.TILL_BEFORE: [0xFFFFFFFF, 0xFFFFFFFF],
         **greatest_claims(lines),
     }
 

@@ -1,0 +1,126 @@
+"""What payments earn: the base each adds to its card's month, under the rules and merchant entry it names.
+
+The till showed the bonus; the centre keeps here what it grants it on (central/bonuses.py). Who paid what of which line
+is the terminal's word, held against the debits the card has proven; where lines earn is the centre's own: the
+campaign, the purses and the merchant's groups and certificates are those of the versions named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from central import merchants, rule_versions
+from central.days import number_of
+from central.keys import CentralKeys
+from central.store import Store
+from domain.allotment import month_of
+from domain.basket import Basket
+from domain.bonus import base_of
+from domain.card_log import Debit
+from domain.days import days_of
+from domain.identity import CardId, SlotFile
+from domain.money import Cents, total
+from domain.purse import Entitlement
+from domain.rule_set import Purse, RuleSet
+from sync.card_format import decode_log_record
+from sync.cbor import Map, take_int, take_list
+from sync.errors import FormatError, Malformed
+from sync.record import Envelope, Pay
+from sync.replay import basket_of
+from sync.tmac import TransactionInput
+
+
+def note(
+    store: Store,
+    keys: CentralKeys,
+    card: CardId,
+    envelope: Envelope,
+    facts: TransactionInput,
+    entitlement: Entitlement | None,
+) -> None:
+    """Keep what a posted payment adds to its card's month, if anything; inside a transaction of the store.
+
+    The month is the one the card's own log record counts it in. A record that does not say who paid what earns
+    nothing and holds up nobody; the second decision (central/redecision.py) points at it.
+
+    Args:
+        facts: of the record's TMI.
+        entitlement: the centre's own word, in force after the transaction.
+    """
+    rules = rule_versions.of_version(store, keys, envelope.rules_version)
+    if rules is None or entitlement is None:
+        return
+    try:
+        version = take_int(envelope.body, Pay.MERCHANT_VERSION, rule_versions.MOST_VERSION)
+        merchant = merchants.entry_named(store, envelope, version)
+        zone = ZoneInfo(rules.timezone)
+        day = decode_log_record(facts.own_log).minutes_at.astimezone(zone).date()
+        campaign = rules.campaign_on(day)
+        if merchant is None or campaign is None:
+            return
+        days = days_of(_instant(envelope.t_lo), _instant(envelope.t_late), zone)
+        basket = basket_of(envelope.body)
+        shares = _shares(envelope.body, basket, facts.debits)
+        base = base_of(
+            campaign,
+            [(line, shares.get(number, ())) for number, line in enumerate(basket.lines)],
+            _purses(entitlement, rules),
+            rules,
+            merchant,
+            days,
+        )
+        shown, cap = _shown(envelope.body)
+    except (FormatError, ArithmeticError, LookupError, TypeError, ValueError):
+        return
+    if base > 0:
+        store.put_new(
+            "earning",
+            terminal=envelope.terminal,
+            epoch=envelope.epoch,
+            seq=envelope.seq,
+            card=card,
+            campaign=campaign.code,
+            month=number_of(month_of(day).first),
+            base=int(base),
+            cap=cap,
+            shown=shown,
+            rules_version=rules.version,
+        )
+
+
+def _shares(body: Map, basket: Basket, debits: tuple[Debit, ...]) -> Mapping[int, tuple[Debit, ...]]:
+    """What each slot paid of each line; no more than the line cost, and of each slot just what the card has proven."""
+    by_line: dict[int, list[Debit]] = defaultdict(list)
+    by_file: Counter[int] = Counter()
+    for row in take_list(body, Pay.SHARES):
+        match row:
+            case [int() as number, int() as file, int() as cents] if 0 <= number < len(basket.lines) and cents > 0:
+                by_line[number].append(Debit(SlotFile(file), Cents(cents)))
+                by_file[file] += cents
+            case _:
+                raise Malformed("a share is a line, a slot and cents")
+    if by_file != Counter({int(debit.file): int(debit.amount) for debit in debits}):
+        raise Malformed("shares that do not add up to what the card paid")
+    for number, shares in by_line.items():
+        if total(share.amount for share in shares) > basket.lines[number].amount:
+            raise Malformed("a line that was paid more than it cost")
+    return {number: tuple(shares) for number, shares in by_line.items()}
+
+
+def _purses(entitlement: Entitlement, rules: RuleSet) -> Mapping[SlotFile, Purse]:
+    return {slot.file: purse for slot in entitlement.slots if (purse := rules.purse(slot.purse)) is not None}
+
+
+def _shown(body: Map) -> tuple[int | None, int | None]:
+    """The bonus the till showed, and the card's share of the cap as it knew it; ``None`` where it did not."""
+    match body.get(Pay.BONUS):
+        case [_, _, (int() | None) as shown, (int() | None) as cap]:
+            return shown, cap
+    raise Malformed("a bonus is a base, a base before, what was shown and a share")
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

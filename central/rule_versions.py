@@ -1,0 +1,100 @@
+"""The programme's rules in every version: as signed for terminals, and the file as it was written.
+
+What terminals get leaves out what only the centre reads: allotments, the file's own words, its examples.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from central import kept_lists
+from central.kept_lists import LISTS_ID
+from central.keys import CentralKeys
+from central.rule_file import RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
+from central.store import Store
+from domain.identity import PurseNumber
+from domain.rule_set import RuleSet
+from sync.bundle import Kind
+from sync.crypto import public_bytes, public_key
+from sync.errors import FormatError
+from sync.rule_format import encode_rule_set, read_rule_set, rule_set_map
+
+MOST_VERSION: Final = 0xFFFFFFFF
+
+
+def newest(store: Store, keys: CentralKeys) -> RuleSet:
+    """The rules in force, as terminals have them."""
+    found = of_version(store, keys, kept_lists.newest_of(store, Kind.RULE_SET))
+    assert found is not None, "a centre has a rule set"
+    return found
+
+
+def of_version(store: Store, keys: CentralKeys, version: int) -> RuleSet | None:
+    """The rule set of a version, or ``None`` for one this centre never signed or cannot read any more."""
+    if not 0 <= version <= MOST_VERSION:
+        return None
+    row = store.one("SELECT data FROM signed_list WHERE kind = ? AND version = ?", int(Kind.RULE_SET), version)
+    if row is None:
+        return None
+    try:
+        return _read_once(bytes(row["data"]), public_bytes(keys.public_key("lists")))
+    except FormatError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _read_once(signed: bytes, key: bytes) -> RuleSet:
+    """A verified rule set; the payments of a batch are nearly always of one. Raises FormatError."""
+    return read_rule_set(signed, public_key(key))
+
+
+def as_written(store: Store) -> RuleFile | None:
+    """The newest file as it was written; ``None`` where a centre of before kept none."""
+    row = store.one("SELECT text FROM rule_text ORDER BY version DESC LIMIT 1")
+    return None if row is None else rule_file_of(row["text"])
+
+
+def begin(store: Store, keys: CentralKeys, path: Path, at: datetime) -> RuleSet:
+    """Take in the first rules of a centre; inside a transaction. RuleMistake."""
+    text = text_of(path)
+    rules = rule_file_of(text).rules
+    sign(store, keys, rules, at)
+    store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
+    return rules
+
+
+def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date) -> RuleSet:
+    """Take in a new version of the rules, or the text of the version in force; inside a transaction.
+
+    Raises:
+        RuleMistake: with all reasons why not; nothing is taken.
+    """
+    text = text_of(path)
+    rules = rule_file_of(text).rules
+    is_known = rules.version == kept_lists.newest_of(store, Kind.RULE_SET)
+    if not (is_known and rule_set_map(newest(store, keys)) == rule_set_map(rules)):
+        versions = [
+            found
+            for row in store.all("SELECT version FROM signed_list WHERE kind = ? ORDER BY version", Kind.RULE_SET)
+            if (found := of_version(store, keys, row["version"])) is not None
+        ]
+        wrong = mistakes_of_change(versions, rules, today, _in_use(store, at))
+        if wrong:
+            raise RuleMistake(wrong)
+        sign(store, keys, rules, at)
+    store.change("DELETE FROM rule_text WHERE version = ?", rules.version)
+    store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
+    return rules
+
+
+def sign(store: Store, keys: CentralKeys, rules: RuleSet, at: datetime) -> None:
+    """Sign a rule set for the terminals; its version must be new. Inside a transaction."""
+    kept_lists.keep(store, Kind.RULE_SET, rules.version, at, encode_rule_set(rules, LISTS_ID, keys.signer("lists")))
+
+
+def _in_use(store: Store, at: datetime) -> frozenset[PurseNumber]:
+    rows = store.all("SELECT DISTINCT purse FROM slot_window WHERE end_at IS NULL OR end_at > ?", int(at.timestamp()))
+    return frozenset(PurseNumber(row["purse"]) for row in rows)
