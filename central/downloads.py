@@ -11,13 +11,14 @@ from central import bonuses, kept_lists, merchants, rule_versions
 from central.days import number_of
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
+from central.merchants import PointOfSale
 from central.store import Store
 from domain.allotment import month_of
 from domain.identity import CardId, TerminalId, Uid
 from sync.batch import Versions
 from sync.bundle import Item, Kind, encode_bundle
 from sync.crypto import public_key
-from sync.rule_format import encode_merchant
+from sync.merchant_format import encode_merchant
 from sync.signed_lists import CardKey, EntitlementDelta, encode_card_keys, encode_entitlements
 
 _KEYS_MONTH: Final = "card keys month"
@@ -25,21 +26,21 @@ _KEYS_MONTH: Final = "card keys month"
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The terminal that asks: its id, its public key (65 B), its merchant, the lists it holds, and when it asks."""
+    """The terminal that asks: its id, its public key (65 B), where it stands, the lists it holds, and when it asks."""
 
     terminal: TerminalId
     device_key: bytes
-    merchant: int
+    place: PointOfSale
     held: Versions
     at: datetime
 
 
-def newest(store: Store, keys: CentralKeys, merchant: int) -> Versions:
-    """The newest version of each list a terminal of that merchant may have."""
+def newest(store: Store, keys: CentralKeys, place: PointOfSale) -> Versions:
+    """The newest version of each list a terminal of that point of sale may have."""
     return Versions(
         rules=kept_lists.newest_of(store, Kind.RULE_SET),
         hot_list=kept_lists.newest_of(store, Kind.HOT_LIST),
-        merchant=merchants.entry(store, merchant).version,
+        merchant=merchants.entry(store, place).version,
         card_keys=store.current_number("card keys"),
         entitlements=store.current_number("entitlement change"),
         centre_keys=keys.public().version,
@@ -49,7 +50,7 @@ def newest(store: Store, keys: CentralKeys, merchant: int) -> Versions:
 
 def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
     """What this terminal does not hold yet."""
-    held, has, items = asking.held, newest(store, keys, asking.merchant), []
+    held, has, items = asking.held, newest(store, keys, asking.place), []
     sign = keys.signer("lists")
     if has.centre_keys > held.centre_keys:
         items.append(Item(Kind.CENTRE_KEYS, has.centre_keys, keys.centre_keys))
@@ -61,7 +62,7 @@ def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
         if there > here:
             items.append(Item(kind, there, kept_lists.kept(store, kind, there)))
     if has.merchant > held.merchant:
-        entry = merchants.entry(store, asking.merchant)
+        entry = merchants.entry(store, asking.place)
         items.append(Item(Kind.MERCHANT, entry.version, encode_merchant(entry, LISTS_ID, sign)))
     if has.card_keys > held.card_keys:
         signed = encode_card_keys(

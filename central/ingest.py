@@ -12,6 +12,7 @@ from typing import Final
 
 from central import ledger
 from central.keys import CentralKeys
+from central.merchants import PointOfSale
 from central.store import Row, Store
 from central.transactions import Place, step_aside
 from sync.batch import Batch, Disposition
@@ -38,7 +39,7 @@ class Taken:
     head_hash: bytes
     dispositions: tuple[tuple[int, Disposition], ...]
     is_frozen: bool
-    merchant: int
+    place: PointOfSale
     device_key: bytes
     is_expired: bool
 
@@ -74,7 +75,7 @@ def take_batch(store: Store, keys: CentralKeys, programme: str, batch: Batch, at
         bytes(terminal["head_hash"]),
         tuple(dispositions),
         terminal["frozen"] is not None,
-        terminal["merchant"],
+        PointOfSale(terminal["merchant"], terminal["point_of_sale"]),
         bytes(terminal["device_key"]),
         at.timestamp() > terminal["valid_until"],
     )

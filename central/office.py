@@ -14,9 +14,10 @@ from central.days import start_of
 from central.ingest import take_batch
 from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
+from central.merchants import PointOfSale
 from central.rebuild import Budget
 from central.rule_file import RuleFile, read_rule_file
-from central.store import Store
+from central.store import Row, Store
 from central.upgrade import upgrade
 from domain.card_log import LogRecord
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, TerminalId, Uid
@@ -274,19 +275,25 @@ class Office:
         signed = encode_terminals(TerminalsList(version, stations), LISTS_ID, self.keys.signer("lists"))
         kept_lists.keep(self.store, Kind.TERMINALS, version, at, signed)
 
-    def put_merchant(self, name: str, groups: Sequence[str], default_family: str) -> Merchant:
-        """A new merchant of the programme."""
+    def put_merchant(self, name: str, groups: Iterable[str], default_family: str) -> Merchant:
+        """A new merchant of the programme, with one point of sale and nothing else to say of it."""
         with self.store.writing():
-            return merchants.add(self.store, name, groups, default_family)
+            return merchants.add(self.store, Merchant(0, 0, name, frozenset(groups), default_family))
 
     # --- terminals ---------------------------------------------------------------------------------------------------
 
-    def new_code(self, merchant: int) -> OneTimeCode:
-        """A one-time code for a terminal of a merchant, good for a day."""
+    def new_code(self, merchant: int, point_of_sale: int = 1) -> OneTimeCode:
+        """A one-time code for a terminal of a merchant's point of sale, good for a day."""
         code = OneTimeCode(token(SECRET_SIZE_B), fingerprint(self.keys.public_key("root")))
         expires_at = int((self._clock() + CODE_LIVES).timestamp())
         with self.store.writing():
-            self.store.put("code", secret_hash=sha256(code.secret), merchant=merchant, expires_at=expires_at)
+            self.store.put(
+                "code",
+                secret_hash=sha256(code.secret),
+                merchant=merchant,
+                point_of_sale=point_of_sale,
+                expires_at=expires_at,
+            )
         return code
 
     def enrol(self, signed_request: bytes) -> bytes:
@@ -305,17 +312,17 @@ class Office:
             if code["device_key"] is not None and bytes(code["device_key"]) != device_key:
                 raise BadSignature("this code was used by another device")
             if code["device_key"] is None:
-                self._take_in(code["merchant"], device_key, request.software, sha256(request.secret), at)
+                self._take_in(_place_in(code), device_key, request.software, sha256(request.secret), at)
             row = self.store.one("SELECT * FROM terminal WHERE device_key = ? ORDER BY epoch DESC LIMIT 1", device_key)
             assert row is not None
             if row["revoked_at"] is not None:
                 raise Malformed("the code of a terminal that was revoked")
         terminal = TerminalId(bytes(row["terminal"]))
-        bundle = downloads.bundle(self.store, self.keys, self._asks(terminal, device_key, row["merchant"], Versions()))
+        bundle = downloads.bundle(self.store, self.keys, self._asks(terminal, device_key, _place_in(row), Versions()))
         root = self.keys.public_key("root")
         return encode_response(Response(root, bytes(row["certificate"]), self.keys.centre_keys, bundle))
 
-    def _take_in(self, merchant: int, device_key: bytes, software: str, secret_hash: bytes, at: datetime) -> None:
+    def _take_in(self, place: PointOfSale, device_key: bytes, software: str, secret_hash: bytes, at: datetime) -> None:
         known = self.store.one(
             "SELECT terminal, max(epoch) AS epoch FROM terminal WHERE device_key = ? GROUP BY terminal", device_key
         )
@@ -325,7 +332,8 @@ class Office:
             terminal=terminal,
             epoch=epoch,
             station=Station(self.store.next_number("station")),
-            merchant=merchant,
+            merchant=place.merchant,
+            point_of_sale=place.number,
             programme=self.rules.programme,
             device_key=public_key(device_key),
             offline_cap=OFFLINE_CAP,
@@ -340,7 +348,8 @@ class Office:
             terminal=terminal,
             epoch=epoch,
             station=int(certificate.station),
-            merchant=merchant,
+            merchant=place.merchant,
+            point_of_sale=place.number,
             certificate=signed,
             device_key=device_key,
             software=software,
@@ -388,6 +397,7 @@ class Office:
             for name in ("station", "merchant", "hot list", "card keys", "terminals", "entitlement change"):
                 self.store.next_number(name)
                 self.store.change("UPDATE meta SET value = value + ? WHERE name = ?", SKIPPED_NUMBERS, name)
+            merchants.raise_versions(self.store, SKIPPED_NUMBERS)
             self.sign_hot_list(at)
             self.sign_terminals(at)
             for row in self.store.all("SELECT DISTINCT card FROM slot_window ORDER BY card"):
@@ -418,12 +428,12 @@ class Office:
             centre_time=at.replace(microsecond=0),
             nonce=head.nonce,
             dispositions=taken.dispositions,
-            newest=downloads.newest(self.store, self.keys, taken.merchant),
+            newest=downloads.newest(self.store, self.keys, taken.place),
             is_frozen=is_frozen,
         )
         signed = encode_answer(answer, ANSWERS_ID, self.keys.signer("answers"))
         is_served = not is_frozen and not taken.is_expired
-        asks = self._asks(head.terminal, taken.device_key, taken.merchant, head.held)
+        asks = self._asks(head.terminal, taken.device_key, taken.place, head.held)
         bundle = downloads.bundle(self.store, self.keys, asks) if is_served else b""
         return Exchange(signed, bundle)
 
@@ -464,8 +474,8 @@ class Office:
         if at.timestamp() - signed_at >= HOT_LIST_LIVES.total_seconds():
             self.sign_hot_list(at)
 
-    def _asks(self, terminal: TerminalId, device_key: bytes, merchant: int, held: Versions) -> downloads.Asking:
-        return downloads.Asking(terminal, device_key, merchant, held, self._clock())
+    def _asks(self, terminal: TerminalId, device_key: bytes, place: PointOfSale, held: Versions) -> downloads.Asking:
+        return downloads.Asking(terminal, device_key, place, held, self._clock())
 
     # --- report ------------------------------------------------------------------------------------------------------
 
@@ -474,3 +484,8 @@ class Office:
         now_s = int(self._clock().timestamp())
         cards = self.store.all("SELECT * FROM card ORDER BY registered_at, card")
         return tuple(account.account(self.store, card, now_s) for card in cards)
+
+
+def _place_in(row: Row) -> PointOfSale:
+    """The point of sale a row of a code or a terminal belongs to."""
+    return PointOfSale(row["merchant"], row["point_of_sale"])

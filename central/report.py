@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from central import bonuses
+from central import bonuses, merchants
 from central.account import CardAccount
 from central.grants import Kind
 from central.office import Office
@@ -135,15 +135,25 @@ def _missing(accounts: tuple[CardAccount, ...]) -> tuple[tuple[int, int], ...]:
 
 def _terminals(office: Office) -> list[TerminalLine]:
     rows = office.store.all(
-        f"""SELECT station, merchant.name AS name, head_seq, last_contact, frozen,
+        f"""SELECT station, merchant, point_of_sale, head_seq, last_contact, frozen,
         coalesce(sum(amount - excess), 0) AS paid, coalesce(sum(excess), 0) AS excess
-        FROM terminal JOIN merchant ON merchant.number = terminal.merchant
-        LEFT JOIN event ON event.terminal = terminal.terminal AND event.epoch = terminal.epoch
+        FROM terminal LEFT JOIN event ON event.terminal = terminal.terminal AND event.epoch = terminal.epoch
             AND state = 'proven' AND kind = 'payment' AND {BORNE_OUT} AND NOT EXISTS (SELECT 1 FROM void_made
                 JOIN event AS void USING (terminal, epoch, seq) WHERE void.terminal = event.terminal
                 AND void.epoch = event.epoch AND payment_seq = event.seq AND counts = 1
                 AND void.state IN ('proven', 'attested'))
         GROUP BY station ORDER BY station"""
     )
-    names = ("station", "name", "head_seq", "paid", "excess", "last_contact", "frozen")
-    return [TerminalLine(*(row[name] for name in names)) for row in rows]
+    names = {merchants.place_of(entry): entry.name for entry in merchants.entries(office.store)}
+    return [
+        TerminalLine(
+            station=row["station"],
+            merchant=names[merchants.PointOfSale(row["merchant"], row["point_of_sale"])],
+            records=row["head_seq"],
+            paid=row["paid"],
+            excess=row["excess"],
+            last_contact=row["last_contact"],
+            frozen=row["frozen"],
+        )
+        for row in rows
+    ]

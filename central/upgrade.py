@@ -37,6 +37,8 @@ _REFUSED: Final = ("the terminal's certificate has expired", BEFORE_TIME, "unkno
 _NEW_COLUMNS: Final = (
     ("terminal", "revoked_at INTEGER"),
     ("terminal", "t_lo INTEGER NOT NULL DEFAULT 0"),
+    ("terminal", "point_of_sale INTEGER NOT NULL DEFAULT 1"),
+    ("code", "point_of_sale INTEGER NOT NULL DEFAULT 1"),
     ("entitlement", "mark INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "voids_signed INTEGER NOT NULL DEFAULT 0"),
     ("slot_window", "limit_signed INTEGER NOT NULL DEFAULT 0"),
@@ -60,8 +62,9 @@ def upgrade(store: Store, keys: CentralKeys, programme: str) -> None:
         name = column.split()[0]
         if store.one("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", table, name) is None:
             store.change(f"ALTER TABLE {table} ADD COLUMN {column}")
+    former = merchants.take_out_former(store)
     store.make_missing_tables()
-    merchants.keep_versions(store)
+    merchants.put_former(store, former)
     for row in store.all("SELECT card, epoch, seq, data FROM entitlement"):
         mark = int.from_bytes(bytes(row["data"])[_MARK_AT : _MARK_AT + 4], "big")
         store.change(

@@ -57,6 +57,16 @@ def why_not(line: Line, purse: Purse, rules: RuleSet, merchant: Merchant, days: 
     return None if most_of(line, purse) > 0 else Reason.PRICE_ABOVE_CEILING
 
 
+def may_ever_pay(family: str, rules: RuleSet, merchant: Merchant) -> bool:
+    """Whether any purse of the rules could pay some line of this family here: on some day, with the right label,
+    product, price and quantity.
+    """
+    if family not in rules.families or rules.is_never(family):
+        return False
+    purses = [purse for purse in rules.purses if merchant.is_attended or purse.pays_unattended]
+    return any(_concerns(item, family, rules, merchant) for purse in purses for item in purse.pays)
+
+
 def meets(line: Line, conditions: Iterable[Condition], rules: RuleSet, merchant: Merchant, days: Days | None) -> bool:
     """Whether any of these conditions holds for the line."""
     return _furthest(line, conditions, rules, merchant, days) is _Step.ALL
@@ -83,6 +93,13 @@ def _furthest(
     line: Line, conditions: Iterable[Condition], rules: RuleSet, merchant: Merchant, days: Days | None
 ) -> _Step:
     return max((_step(line, item, rules, merchant, days) for item in conditions), default=_Step.MERCHANT)
+
+
+def _concerns(condition: Condition, family: str, rules: RuleSet, merchant: Merchant) -> bool:
+    """Whether merchant and family are among those the condition names, whatever else it asks for."""
+    if condition.merchants and not condition.merchants & merchant.words:
+        return False
+    return not condition.families or is_within(family, condition.families, rules.families)
 
 
 def _step(line: Line, condition: Condition, rules: RuleSet, merchant: Merchant, days: Days | None) -> _Step:

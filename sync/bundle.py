@@ -16,7 +16,8 @@ from domain.rule_set import Merchant, RuleSet
 from sync.cbor import Map, decode_map, encode, sequence, take_bytes, take_int, whole_items
 from sync.crypto import PublicKey
 from sync.errors import FormatError, Malformed, UnknownVersion
-from sync.rule_format import read_merchant, read_rule_set
+from sync.merchant_format import read_merchant
+from sync.rule_format import read_rule_set
 from sync.signed_lists import (
     MOST_LIST_B,
     CardKeysList,

@@ -71,6 +71,7 @@ class Certificate:
     Attributes:
         terminal, epoch, station: its names; the station number is new at each enrolment.
         merchant: number of its merchant.
+        point_of_sale: which of the merchant's places it stands at, from 1.
         programme: of the cards it serves.
         device_key: the terminal's public key.
         offline_cap: cents it may take between two contacts with the centre.
@@ -92,6 +93,7 @@ class Certificate:
     valid_from: datetime
     valid_until: datetime
     lease_days: int = USUAL_LEASE_DAYS
+    point_of_sale: int = 1
 
 
 def encode_certificate(certificate: Certificate, key_id: bytes, sign: Callable[[bytes], bytes]) -> bytes:
@@ -111,6 +113,8 @@ def encode_certificate(certificate: Certificate, key_id: bytes, sign: Callable[[
         11: int(certificate.valid_until.timestamp()),
         12: certificate.lease_days,
     }
+    if certificate.point_of_sale != 1:
+        payload[13] = certificate.point_of_sale
     return sign1(ContentType.CERTIFICATE, key_id, encode(payload), sign)
 
 
@@ -133,6 +137,7 @@ def read_certificate(signed: bytes, root: PublicKey) -> Certificate:
         valid_from=_instant(take_int(fields, 10, 2**36)),
         valid_until=_instant(take_int(fields, 11, 2**36)),
         lease_days=take_int(fields, 12, 366) if 12 in fields else USUAL_LEASE_DAYS,
+        point_of_sale=take_int(fields, 13) if 13 in fields else 1,
     )
 
 

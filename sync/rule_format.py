@@ -1,4 +1,4 @@
-"""Rule set and merchant entry as signed lists (docs/formats/bundle.md), version 1 of both shapes.
+"""Rule set as a signed list (docs/formats/bundle.md), version 1 of its shape.
 
 Nothing is nested deeper than a record, so conditions stand beside the purses and campaigns and name them. Allotments
 and worked examples stay at the centre. A payload has one form only: what is read is written again and must be the same.
@@ -6,8 +6,7 @@ and worked examples stay at the centre. A payload has one form only: what is rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,11 +19,9 @@ from domain.rule_set import (
     Campaign,
     Case,
     Ceilings,
-    Certificate,
     Condition,
     Match,
     MatchOf,
-    Merchant,
     Payer,
     PriceCeiling,
     Purse,
@@ -39,15 +36,12 @@ from sync.cbor import Map, Value, encode, take_int, take_list, take_text, whole
 from sync.cose import ContentType, sign1
 from sync.crypto import PublicKey
 from sync.errors import Malformed
+from sync.listed_values import day_number, day_of, sorted_words, text_of, texts, word_set
 from sync.signed_lists import Sign, signed_map
 
 SHAPE: Final = 1
-"""Version of both shapes."""
 MOST_CENTS: Final = 1_000_000_000
 """The greatest sum in rules: ten million euros."""
-_EPOCH: Final = date(1970, 1, 1)
-_MOST_DAYS: Final = (date.max - _EPOCH).days
-_MOST_TEXT: Final = 64
 
 
 # --- rule set --------------------------------------------------------------------------------------------------------
@@ -83,7 +77,7 @@ def rule_set_map(rules: RuleSet) -> Map:
         1: rules.programme,
         2: rules.version,
         3: rules.timezone,
-        4: _sorted(rules.never),
+        4: sorted_words(rules.never),
         5: [_purse_row(purse) for purse in rules.purses],
         6: [_condition_row(number, condition) for number, condition in by_purse],
         7: [
@@ -110,7 +104,7 @@ def _rule_set_of(fields: Map) -> RuleSet:
         programme=take_text(fields, 1, 12),
         version=take_int(fields, 2, 0xFFFF),
         timezone=take_text(fields, 3, 64),
-        never=_set(take_list(fields, 4, 500)),
+        never=word_set(take_list(fields, 4, 500)),
         purses=tuple(_purse_of(row, of_purses) for row in take_list(fields, 5, 255)),
         ceilings=_ceilings_of(take_list(fields, 7, 5), take_list(fields, 8, 20)),
         phone=take_text(fields, 9, 40),
@@ -165,10 +159,10 @@ def _purse_of(row: Value, conditions: Sequence[Value]) -> Purse:
     try:
         return Purse(
             number=PurseNumber(whole(number, 255)),
-            code=_text(code),
-            name=_text(name),
+            code=text_of(code),
+            name=text_of(name),
             pays=tuple(_condition_of(item) for item in conditions if _is_of(item, number)),
-            funder=_text(funder),
+            funder=text_of(funder),
             window=Window(window),
             unspent=Unspent(unspent),
             ceilings=PurseCeilings(_cents_of(payment), _cents_of(day)),
@@ -186,7 +180,7 @@ def _price_ceiling_of(row: Value) -> PriceCeiling | None:
         case None:
             return None
         case [price, str() as unit]:
-            return PriceCeiling(_sum_of(price), _text(unit))
+            return PriceCeiling(_sum_of(price), text_of(unit))
     raise Malformed("a price ceiling is a sum and a unit")
 
 
@@ -202,9 +196,9 @@ def _match_of(row: Value) -> Match | None:
 def _condition_row(owner: int | str, condition: Condition) -> Value:
     return [
         owner,
-        _sorted(condition.families),
-        _sorted(condition.merchants),
-        _sorted(condition.labels),
+        sorted_words(condition.families),
+        sorted_words(condition.merchants),
+        sorted_words(condition.labels),
         condition.products,
     ]
 
@@ -216,17 +210,17 @@ def _is_of(condition: Value, owner: Value) -> bool:
 def _condition_of(row: Value) -> Condition:
     match row:
         case [_, list() as families, list() as merchants, list() as labels, None | str() as products]:
-            name = None if products is None else _text(products)
-            return Condition(_set(families), _set(merchants), _set(labels), name)
+            name = None if products is None else text_of(products)
+            return Condition(word_set(families), word_set(merchants), word_set(labels), name)
     raise Malformed("a condition is an owner, families, merchants, labels and perhaps a product list")
 
 
 def _campaign_row(campaign: Campaign) -> Value:
     return [
         campaign.code,
-        _day(campaign.first_day),
-        _day(campaign.last_day),
-        _sorted(campaign.earned_on),
+        day_number(campaign.first_day),
+        day_number(campaign.last_day),
+        sorted_words(campaign.earned_on),
         int(campaign.give),
         int(campaign.per),
         int(campaign.month_cap),
@@ -238,15 +232,15 @@ def _campaign_of(row: Value, conditions: Sequence[Value]) -> Campaign:
     match row:
         case [str() as code, first, last, list() as earned_on, give, per, month_cap, str() as into]:
             return Campaign(
-                code=_text(code),
-                first_day=_day_of(first),
-                last_day=_day_of(last),
+                code=text_of(code),
+                first_day=day_of(first),
+                last_day=day_of(last),
                 conditions=tuple(_condition_of(item) for item in conditions if _is_of(item, code)),
-                earned_on=_set(earned_on),
+                earned_on=word_set(earned_on),
                 give=_sum_of(give),
                 per=_sum_of(per),
                 month_cap=_sum_of(month_cap),
-                into=_text(into),
+                into=text_of(into),
             )
     raise Malformed("a campaign is a row of eight")
 
@@ -288,7 +282,9 @@ def _family_row(family: Family) -> Value:
 def _family_of(row: Value) -> Family:
     match row:
         case [str() as code, None | str() as parent, str() as fr, str() as icon, str() as en, str() as colour, [*tags]]:
-            return Family(_text(code), parent, _text(fr), _text(icon), _text(en), _text(colour), tuple(_texts(tags)))
+            return Family(
+                text_of(code), parent, text_of(fr), text_of(icon), text_of(en), text_of(colour), tuple(texts(tags))
+            )
     raise Malformed("a family is a code, a parent, a name, a letter, an English name, a colour and tags")
 
 
@@ -302,84 +298,7 @@ def _who_pays_of(row: Value) -> WhoPays:
     raise Malformed("a row of who pays is a case, a payer, a sum or none, and whether a person decides")
 
 
-# --- merchant entry --------------------------------------------------------------------------------------------------
-
-
-def encode_merchant(merchant: Merchant, key_id: bytes, sign: Sign) -> bytes:
-    """The merchant entry, signed by the list key."""
-    return sign1(ContentType.MERCHANT, key_id, encode(merchant_map(merchant)), sign)
-
-
-def merchant_map(merchant: Merchant) -> Map:
-    """What is signed of a merchant entry (docs/formats/bundle.md)."""
-    return {
-        0: SHAPE,
-        1: merchant.number,
-        2: merchant.version,
-        3: merchant.name,
-        4: _sorted(merchant.groups),
-        5: merchant.default_family,
-        6: merchant.profile,
-        7: [[item.label, item.number, _day_or_none(item.last_day)] for item in merchant.certificates],
-        8: merchant.is_attended,
-        9: [_day_or_none(merchant.first_day), _day_or_none(merchant.last_day)],
-        10: merchant.point_of_sale,
-    }
-
-
-def read_merchant(signed: bytes, key: PublicKey) -> Merchant:
-    """The merchant entry, verified. Malformed, UnknownVersion, BadSignature."""
-    fields = signed_map(signed, ContentType.MERCHANT, key, SHAPE)
-    days = take_list(fields, 9, 2)
-    if len(days) != 2 or not isinstance(fields.get(8), bool):
-        raise Malformed("a merchant entry has a first and a last day, and says whether somebody stands there")
-    merchant = Merchant(
-        number=take_int(fields, 1),
-        version=take_int(fields, 2),
-        name=take_text(fields, 3),
-        groups=_set(take_list(fields, 4, 50)),
-        default_family=take_text(fields, 5, 40),
-        profile=take_text(fields, 6, _MOST_TEXT),
-        certificates=tuple(_certificate_of(row) for row in take_list(fields, 7, 50)),
-        is_attended=fields[8] is True,
-        first_day=_day_of_or_none(days[0]),
-        last_day=_day_of_or_none(days[1]),
-        point_of_sale=take_int(fields, 10),
-    )
-    if encode(merchant_map(merchant)) != encode(fields):
-        raise Malformed("a merchant entry that is not in its one form")
-    return merchant
-
-
-def _certificate_of(row: Value) -> Certificate:
-    match row:
-        case [str() as label, str() as number, last_day]:
-            return Certificate(_text(label), _text(number), _day_of_or_none(last_day))
-    raise Malformed("a certificate is a label, a number and perhaps a last day")
-
-
-# --- shared ----------------------------------------------------------------------------------------------------------
-
-
-def _text(word: str) -> str:
-    if len(word) > _MOST_TEXT:
-        raise Malformed(f"a text of more than {_MOST_TEXT} characters")
-    return word
-
-
-def _texts(items: list[Value]) -> list[str]:
-    texts = [item for item in items if isinstance(item, str) and len(item) <= _MOST_TEXT]
-    if len(texts) != len(items):
-        raise Malformed("not a list of words")
-    return texts
-
-
-def _set(items: list[Value]) -> frozenset[str]:
-    return frozenset(_texts(items))
-
-
-def _sorted(words: Iterable[str]) -> list[Value]:
-    return [*sorted(words)]
+# --- sums ------------------------------------------------------------------------------------------------------------
 
 
 def _cents(amount: Cents | None) -> int | None:
@@ -392,19 +311,3 @@ def _sum_of(value: Value) -> Cents:
 
 def _cents_of(value: Value) -> Cents | None:
     return None if value is None else _sum_of(value)
-
-
-def _day(day: date) -> int:
-    return (day - _EPOCH).days
-
-
-def _day_or_none(day: date | None) -> int | None:
-    return None if day is None else _day(day)
-
-
-def _day_of(value: Value) -> date:
-    return _EPOCH + timedelta(days=whole(value, _MOST_DAYS))
-
-
-def _day_of_or_none(value: Value) -> date | None:
-    return None if value is None else _day_of(value)

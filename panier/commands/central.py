@@ -20,6 +20,7 @@ from panier.commands.asked import DIRECTORY, Day, amount_of, card_of
 from panier.commands.central_households import household
 from panier.commands.central_keys import keys
 from panier.commands.central_rounds import allot, bonus, rules_command
+from panier.commands.central_stall import stall
 from panier.custodians import THROW_AWAY_WARNING, custodian_files, open_office, secrets_of
 
 DEFAULT_RULES = Path(__file__).parents[2] / "domain" / "rule-sets" / "gers.toml"
@@ -35,6 +36,7 @@ central.add_command(household)
 central.add_command(rules_command)
 central.add_command(allot)
 central.add_command(bonus)
+central.add_command(stall)
 
 
 @central.command(help="Créer un centre dans un dossier vide.")
@@ -84,17 +86,6 @@ def serve_command(
         if fault.errno != errno.EADDRINUSE:
             raise
         raise click.ClickException(f"Le port {port} est déjà pris : choisissez-en un autre avec --port.") from None
-
-
-@central.command(help="Ajouter un commerçant et donner le code à usage unique de sa caisse.")
-@DIRECTORY
-@click.option("--name", required=True)
-@click.option("--group", "groups", multiple=True, default=("referenced",))
-@click.option("--default-family", default="vegetables")
-def stall(directory: Path, name: str, groups: tuple[str, ...], default_family: str) -> None:
-    office = open_office(directory)
-    click.echo(f"Code à usage unique pour la caisse de {name}, bon un jour :", err=True)
-    click.echo(office.new_code(office.put_merchant(name, groups, default_family).number).text)
 
 
 @central.command(help="Donner une dotation à une carte, en centimes (4000) ou en euros (40,00), jours compris.")

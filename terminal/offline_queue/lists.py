@@ -111,7 +111,7 @@ class OfflineLists:
         """Verify a bundle and take what is newer, in one commit; what was left out and why."""
         before = self._held
         keys = before.centre_keys if before else self._enrolled.centre_keys
-        read = read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+        read = self._ours(read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal))
         read, opened = self._openable(read, before.versions.card_keys if before else 0)
         after = self._after(read, before, opened)
         rows = [*self._new_singles(read, before), *self._new_entitlements(after, before)]
@@ -238,6 +238,18 @@ class OfflineLists:
     def _read(self, rows: list[ListRow], keys: CentreKeys | None) -> Download:
         bundle = encode_bundle([Item(row.kind, row.version, row.content) for row in rows])
         return read_bundle(bundle, self._enrolled.root, keys, self._enrolled.identity.terminal)
+
+    def _ours(self, read: Download) -> Download:
+        """The same download without entries of other points of sale than this terminal's; they are signed as well."""
+        mine, entry = self._enrolled.certificate, read.merchant
+        entries = [item for item in read.items if item.kind == Kind.MERCHANT]
+        if entry is None or (entry.number, entry.point_of_sale) == (mine.merchant, mine.point_of_sale):
+            left_out, problems = entries[:-1], read.problems
+        else:
+            left_out = entries
+            problems = (*read.problems, Problem(Kind.MERCHANT, "the entry of another point of sale"))
+            read = replace(read, merchant=None)
+        return replace(read, items=tuple(item for item in read.items if item not in left_out), problems=problems)
 
     def _openable(self, read: Download, held: int) -> tuple[Download, tuple[CardKey, ...] | None]:
         """The same download without card keys that were sealed for another device, and newer ones opened."""

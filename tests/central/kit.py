@@ -408,8 +408,8 @@ def new_stall(office: Office, name: str = "Ferme du Moulin", device_key: Private
     return enrol(office, merchant.number, device_key or new_private_key())
 
 
-def enrol(office: Office, merchant: int, key: PrivateKey) -> Stall:
-    code = office.new_code(merchant)
+def enrol(office: Office, merchant: int, key: PrivateKey, point_of_sale: int = 1) -> Stall:
+    code = office.new_code(merchant, point_of_sale)
     request = encode_request(Request(code.secret, key.public_key(), "panier test"), lambda message: sign(key, message))
     stall = Stall(key, read_response(office.enrol(request), code, key.public_key()))
     stall.keep(stall.enrolled.download)

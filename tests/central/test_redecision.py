@@ -19,7 +19,7 @@ from central.upgrade import conclude_again
 from domain.identity import PurseNumber, Uid
 from domain.money import Cents
 from domain.rule_check import with_widths
-from domain.rule_set import Condition, Purse
+from domain.rule_set import Condition, Merchant, Purse
 from sync.card_format import SignedEntitlement, decode_entitlement, encode_entitlement
 from sync.cbor import Map, Value
 from sync.crypto import sign
@@ -33,6 +33,7 @@ from terminal.ports import TerminalIdentity
 from tests.card.ntag.kit import issued_under
 from tests.central.kit import Stall, WoundClock, account, figures, new_office, new_stall
 from tests.central.test_true_card import card, in_hand
+from tests.central.test_upgrade import with_entries_of_the_fourth_format
 
 __all__ = ["card"]
 FRESH = Purse(PurseNumber(2), "fresh", "Frais", (Condition(frozenset({"fresh-produce"}), frozenset({"referenced"})),))
@@ -116,6 +117,13 @@ def sent_with_a_lie(office: Office, stall: Stall, till: Seller, body: Map | None
     lie = replace(envelope, body={**envelope.body, **(body or {})}, **odd)
     stall.records = [*before, seal_record(lie, lambda message: sign(stall.device_key, message))]
     assert stall.send(office).dispositions == (), "it is posted like any other"
+
+
+def entry_of(stall: Stall) -> Merchant:
+    """The entry a stall was enrolled with."""
+    entry = stall.enrolled.download.merchant
+    assert entry is not None
+    return entry
 
 
 def told(office: Office) -> list[str]:
@@ -240,8 +248,7 @@ def test_a_payment_under_an_older_entry_of_its_merchant_is_decided_under_that_on
 ) -> None:
     pay(till, card, ("bread", 700))
     with office.store.writing():
-        office.store.change("UPDATE merchant SET version = 2, groups = ''")
-        merchants.keep_versions(office.store)
+        merchants.keep(office.store, replace(entry_of(stall), groups=frozenset()))
     sent(office, stall, till)
     assert told(office) == []
 
@@ -251,8 +258,7 @@ def test_under_the_newer_entry_it_is_decided_otherwise(
 ) -> None:
     pay(till, card, ("bread", 700))
     with office.store.writing():
-        office.store.change("UPDATE merchant SET version = 2, groups = ''")
-        merchants.keep_versions(office.store)
+        merchants.keep(office.store, replace(entry_of(stall), groups=frozenset()))
     sent_with_a_lie(office, stall, till, {Pay.MERCHANT_VERSION: 2})
     (why,) = told(office)
     assert "débits (7,00\u202f€ d'écart)" in why
@@ -279,8 +285,8 @@ def test_a_database_of_the_format_before_decides_again_what_it_holds(
     sent_with_a_lie(office, stall, till, {Pay.REST: 30})
     before = figures(office)
     with office.store.writing():
-        for table in ("merchant_version", "decided_otherwise"):
-            office.store.change(f"DROP TABLE {table}")
+        office.store.change("DROP TABLE decided_otherwise")
+        with_entries_of_the_fourth_format(office.store, has_versions=False)
         office.store.change("UPDATE meta SET value = 3 WHERE name = 'format'")
     office.close()
     again = Office(tmp_path / "centre", clock)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from central import merchants
 from central.office import Office
-from central.store import Row
+from central.store import Row, Store
 from central.upgrade import conclude_again
+from sync.crypto import new_private_key, sign
+from sync.enrolment import Request, encode_request, read_response
+from sync.merchant_format import read_payload
 from tests.central.kit import MORNING, Held, Stall, WoundClock, figures, new_card, new_stall
 
+LATE = new_private_key()
 OF_THE_FIRST_FORMAT = (
     """CREATE TABLE event (card BLOB NOT NULL, tmc INTEGER NOT NULL, terminal BLOB NOT NULL, epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL, state TEXT NOT NULL, amount INTEGER NOT NULL, expected_tmv BLOB NOT NULL,
@@ -25,7 +31,36 @@ OF_THE_FIRST_FORMAT = (
         PRIMARY KEY (terminal, epoch, seq, file))""",
 )
 
+OF_THE_FOURTH_FORMAT = (
+    """CREATE TABLE merchant (number INTEGER PRIMARY KEY, version INTEGER NOT NULL, name TEXT NOT NULL,
+        groups TEXT NOT NULL, default_family TEXT NOT NULL)""",
+    """CREATE TABLE merchant_version (number INTEGER NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL,
+        groups TEXT NOT NULL, default_family TEXT NOT NULL, PRIMARY KEY (number, version))""",
+)
+
 WINDOWS = "SELECT card, file, start_at, limit_signed FROM slot_window ORDER BY card, file"
+
+
+def with_entries_of_the_fourth_format(store: Store, *, has_versions: bool) -> None:
+    """Keep of each merchant what was kept before format 5; before format 4 of the entry in force alone."""
+    rows, inside = store.all("SELECT entry FROM merchant_version ORDER BY number, version"), OF_THE_FOURTH_FORMAT
+    store.change("DROP TABLE merchant_version")
+    for statement in inside if has_versions else inside[:1]:
+        store.change(statement)
+    for entry in (read_payload(bytes(row["entry"])) for row in rows):
+        columns = {
+            "number": entry.number,
+            "version": entry.version,
+            "name": entry.name,
+            "groups": " ".join(sorted(entry.groups)),
+            "default_family": entry.default_family,
+        }
+        store.change("DELETE FROM merchant WHERE number = ?", entry.number)
+        store.put("merchant", **columns)
+        if has_versions:
+            store.put("merchant_version", **columns)
+    for table in ("terminal", "code"):
+        store.change(f"ALTER TABLE {table} DROP COLUMN point_of_sale")
 
 
 @pytest.fixture
@@ -80,6 +115,7 @@ def test_a_database_of_the_first_format_is_brought_up_when_it_is_opened(
             *(("slot_window", name) for name in ("voids_signed", "limit_signed", "bound", "bound_mark", "cap")),
         ):
             store.change(f"ALTER TABLE {table} DROP COLUMN {column}")
+        with_entries_of_the_fourth_format(store, has_versions=False)
         store.change("UPDATE meta SET value = 1 WHERE name = 'format'")
     check_opened(office, story, clock, signed)
 
@@ -93,8 +129,33 @@ def test_a_database_of_the_second_format_is_brought_up_too(
             store.change(f"DROP TABLE {table}")
         store.change("ALTER TABLE terminal DROP COLUMN t_lo")
         store.change("ALTER TABLE event DROP COLUMN excess")
+        with_entries_of_the_fourth_format(store, has_versions=False)
         store.change("UPDATE meta SET value = 2 WHERE name = 'format'")
     check_opened(office, story, clock, signed)
+
+
+def test_a_database_of_the_fourth_format_keeps_every_version_of_every_entry(
+    office: Office, story: dict[str, Any], clock: WoundClock
+) -> None:
+    store, signed = office.store, office.store.all(WINDOWS)
+    first = merchants.entry(store, merchants.PointOfSale(1))
+    waiting = office.new_code(first.number)
+    with store.writing():
+        merchants.keep(store, replace(first, groups=frozenset({"referenced", "sustainable"}), default_family="bread"))
+    before = store.all("SELECT * FROM merchant_version ORDER BY number, version")
+    with store.writing():
+        with_entries_of_the_fourth_format(store, has_versions=True)
+        store.change("UPDATE meta SET value = 4 WHERE name = 'format'")
+    check_opened(office, story, clock, signed)
+    again = Office(office.directory, clock)
+    assert again.store.all("SELECT * FROM merchant_version ORDER BY number, version") == before
+    assert [entry.version for entry in merchants.entries(again.store)] == [2, 1, 1]
+    assert not again.store.all("SELECT 1 FROM sqlite_master WHERE name = 'merchant'")
+    request = encode_request(Request(waiting.secret, LATE.public_key(), "panier test"), lambda told: sign(LATE, told))
+    enrolled = read_response(again.enrol(request), waiting, LATE.public_key())
+    assert enrolled.certificate.point_of_sale == 1, "a code given before is still good"
+    assert enrolled.download.merchant == merchants.entry(again.store, merchants.PointOfSale(1))
+    again.close()
 
 
 def check_opened(office: Office, story: dict[str, Any], clock: WoundClock, signed: list[Row]) -> None:

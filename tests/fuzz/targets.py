@@ -66,8 +66,9 @@ from sync.enrolment import (
 )
 from sync.errors import FormatError
 from sync.issuing import card_code, card_of_code
+from sync.merchant_format import encode_merchant, read_merchant
 from sync.record import Envelope, Pay, RecordType, open_record, seal_record
-from sync.rule_format import encode_merchant, encode_rule_set, read_merchant, read_rule_set
+from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     CardKey,
     CardKeysList,

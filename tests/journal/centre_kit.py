@@ -16,8 +16,9 @@ from sync.bundle import Item, Kind, encode_bundle
 from sync.card_format import encode_entitlement
 from sync.crypto import PrivateKey, new_private_key, sha256, sign
 from sync.enrolment import Certificate
+from sync.merchant_format import encode_merchant
 from sync.record import record_hash
-from sync.rule_format import encode_merchant, encode_rule_set
+from sync.rule_format import encode_rule_set
 from sync.signed_lists import (
     CardKey,
     CentreKeys,
@@ -116,8 +117,9 @@ class Pen:
         signed = encode_rule_set(replace(RULES, version=version), b"lists", self.by_lists)
         return Item(Kind.RULE_SET, version, signed)
 
-    def merchant(self, version: int) -> Item:
-        signed = encode_merchant(replace(STALL, version=version), b"lists", self.by_lists)
+    def merchant(self, version: int, number: int = 1, point_of_sale: int = 1) -> Item:
+        entry = replace(STALL, version=version, number=number, point_of_sale=point_of_sale)
+        signed = encode_merchant(entry, b"lists", self.by_lists)
         return Item(Kind.MERCHANT, version, signed)
 
     def hot_list(self, version: int, *cards: CardId) -> Item:

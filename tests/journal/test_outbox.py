@@ -228,6 +228,24 @@ def test_no_version_ever_goes_down(desk: Desk, pen: Pen, disk: FaultyDisk) -> No
     again.journal.close()
 
 
+@pytest.mark.parametrize(("number", "point_of_sale"), [(2, 1), (1, 2)], ids=["another merchant", "another place"])
+def test_the_signed_entry_of_another_point_of_sale_is_left_out(
+    desk: Desk, pen: Pen, disk: FaultyDisk, number: int, point_of_sale: int
+) -> None:
+    """Whoever carries lists may put one in that was signed for somebody else, also in front of an old one of ours."""
+    desk.outbox.apply_download(pen.first_bundle(), at())
+    other = pen.merchant(9, number, point_of_sale)
+    problems = desk.lists.take_download(pen.bundle(other), kit.stamp(1))
+    assert [problem.sentence for problem in problems] == ["the entry of another point of sale"]
+    desk.outbox.apply_download(pen.bundle(other, pen.merchant(1)), at(2))
+    desk.outbox.apply_download(pen.bundle(pen.merchant(2), other), at(3))
+    again = centre_kit.opened(pen, FaultyDisk(disk.image()))
+    for each in (desk, again):
+        assert each.lists.merchant() == centre_kit.STALL
+        assert each.lists.versions.merchant == 1
+    again.journal.close()
+
+
 def test_entitlements_behind_a_gap_are_not_taken(desk: Desk, pen: Pen) -> None:
     desk.outbox.apply_download(pen.first_bundle(), at())
     desk.outbox.apply_download(pen.bundle(pen.entitlements(5, 6, (centre_kit.BEAS_CHIP, BEA, 1))), at())

@@ -20,9 +20,10 @@ from domain.rule_check import with_widths
 from domain.rule_set import Campaign, Certificate, Condition, PriceCeiling, Purse, RuleSet
 from emulator.state_file import MemoryStore
 from sync.card_format import SignedEntitlement, decode_entitlement, decode_log_record, encode_entitlement
+from sync.merchant_format import encode_merchant, read_merchant
 from sync.record import Envelope, Pay, RecordType, open_record
 from sync.replay import decide_again, is_as_written
-from sync.rule_format import encode_merchant, encode_rule_set, read_merchant, read_rule_set
+from sync.rule_format import encode_rule_set, read_rule_set
 from sync.tmac import parse
 from terminal import events as say
 

@@ -19,7 +19,8 @@ from sync.cbor import Value, encode
 from sync.cose import ContentType, sign1
 from sync.crypto import PrivateKey, new_private_key, public_bytes, seal_to, sign
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from sync.rule_format import encode_merchant, encode_rule_set, read_merchant, read_rule_set
+from sync.merchant_format import encode_merchant, read_merchant
+from sync.rule_format import encode_rule_set, read_rule_set
 from sync.signed_lists import (
     CardKey,
     CardKeysList,

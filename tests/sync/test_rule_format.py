@@ -34,7 +34,8 @@ from sync.cbor import MOST_DEPTH, Map, encode
 from sync.cose import ContentType, sign1
 from sync.crypto import new_private_key, sign
 from sync.errors import BadSignature, FormatError, Malformed, UnknownVersion
-from sync.rule_format import encode_merchant, encode_rule_set, merchant_map, read_merchant, read_rule_set, rule_set_map
+from sync.merchant_format import encode_merchant, merchant_map, merchant_payload, read_merchant, read_payload
+from sync.rule_format import encode_rule_set, read_rule_set, rule_set_map
 from tests.property.rule_sets_strategy import baskets, merchants, purses, rule_sets
 
 KEY = new_private_key()
@@ -95,6 +96,7 @@ def test_rules_are_read_as_they_were_signed_without_what_stays_at_the_centre(rul
 @given(merchants())
 def test_a_merchant_entry_is_read_as_it_was_signed(merchant: Merchant) -> None:
     assert read_merchant(encode_merchant(merchant, b"lists", by_key), PUBLIC) == merchant
+    assert read_payload(merchant_payload(merchant)) == merchant
 
 
 SIGNED = sorted({item.name for item in fields(RuleSet)} - {"allotments", "examples"})
@@ -256,6 +258,8 @@ def test_a_merchant_entry_that_cannot_be_meant_is_refused(spoil: Callable[[Any],
     spoil(fields)
     with pytest.raises(Malformed):
         read_merchant(signed(ContentType.MERCHANT, fields), PUBLIC)
+    with pytest.raises(Malformed):
+        read_payload(encode(fields))
 
 
 @settings(max_examples=40, deadline=None)
