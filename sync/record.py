@@ -86,6 +86,7 @@ class Pay:
     LINE_WORDS = 26  # what lines claim, each once: "label:…", "list:…", "unit:…"
     LINE_CLAIMS = 27  # [[line from 0, quantity in thousandths or null, product or null, places in LINE_WORDS …]]
     TILL_LEFT = 28  # [cents the terminal might still take, this card here]; null for no limit
+    PURSES_TODAY = 31  # [[purse number, cents its windows paid at this terminal today before]]; null where not known
     TILL_BEFORE = 30  # [cents the terminal had taken, from this card] that the centre had not acknowledged
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from domain.card_log import Debit, LogRecord
 from domain.decision import Decision, StallFacts
-from domain.identity import CardId, SlotFile
+from domain.identity import CardId, PurseNumber, SlotFile
 from domain.money import ZERO, Cents
 from domain.purse import Entitlement
 from domain.reason import Reason
@@ -44,6 +44,7 @@ def intended_payment(
         Pay.MERCHANT_VERSION: merchant.version,
         Pay.LISTS_AGE_DAYS: stall.lists_age_days,
         Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
+        Pay.PURSES_TODAY: None if stall.paid_here_by_purse is None else _pairs(stall.paid_here_by_purse),
         Pay.TILL_LEFT: [_or_null(stall.terminal_left), _or_null(stall.card_left)],
         Pay.TILL_BEFORE: [int(stall.terminal_unreported), int(stall.card_unreported)],
         **claims_of((line.line for line in decision.lines), rules.product_lists),
@@ -180,5 +181,5 @@ def _slips(head: CardHead) -> list[Value]:
     return [head.slips[place] for place in sorted(head.slips)]
 
 
-def _pairs(values: Mapping[SlotFile, Cents]) -> list[Value]:
-    return [[int(file), int(values[file])] for file in sorted(values)]
+def _pairs(sums: Mapping[SlotFile, Cents] | Mapping[PurseNumber, Cents]) -> list[Value]:
+    return [[int(number), int(cents)] for number, cents in sorted(sums.items())]

@@ -96,7 +96,8 @@ def void(world: World, contact: CardContact, ref: CardRef, payment: PastPayment)
         freed=reading.freed,
     )
     body = bodies.intended_void(ref, reading, record, in_force, plan, card.foretell(plan), payment)
-    effect = Effect(ref.card, -payment.amount, payment.day, voids=payment.seq)
+    back = None if payment.by_purse is None else {number: -cents for number, cents in payment.by_purse.items()}
+    effect = Effect(ref.card, -payment.amount, payment.day, voids=payment.seq, by_purse=back)
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
     after = seen_of(ref, reading, tmc=reading.head.tmc + 1)
     match transact(world, card, plan, intent, RecordType.VOID, after):

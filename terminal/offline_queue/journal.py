@@ -7,12 +7,13 @@ is what stands above the acknowledged number, so a record can never be in the jo
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
 
-from domain.identity import CardId
+from domain.identity import CardId, PurseNumber
 from domain.money import Cents, total
 from domain.purse import Counters
 from sync.card_format import LOG_RECORD_SIZE_B
@@ -164,6 +165,10 @@ class OfflineJournal:
         """Cents the card paid here on that day, doubts counted as paid."""
         return self._ledger.paid_on(card, day)
 
+    def paid_by_purse_on(self, card: CardId, day: date) -> Mapping[PurseNumber, Cents] | None:
+        """Cents each purse of the card paid here on that day; ``None`` where an older record does not say it."""
+        return self._ledger.paid_by_purse_on(card, day)
+
     def unreported(self) -> Cents:
         """Cents the centre has not acknowledged yet, doubts counted as paid."""
         return self._ledger.unreported()
@@ -200,6 +205,7 @@ class OfflineJournal:
             log_record=take_bytes(body, Pay.OWN_LOG, LOG_RECORD_SIZE_B),
             tmi=take_bytes(body, Pay.TMI),
             base=base_of(body),
+            by_purse=payment.effect.by_purse,
         )
 
     def last_unseen(self) -> SeenState | None:
