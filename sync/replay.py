@@ -127,6 +127,14 @@ def claims_of(lines: Iterable[Line], named_lists: frozenset[str]) -> Map:
     return {Pay.LINE_WORDS: list(words), Pay.LINE_CLAIMS: claims} if claims else {}
 
 
+def unit_prices_of(lines: Iterable[Line]) -> Map:
+    """Pay.UNIT_PRICES of lines, where one has a unit price."""
+    rows: list[Value] = [
+        [number, int(line.unit_price)] for number, line in enumerate(lines) if line.unit_price is not None
+    ]
+    return {Pay.UNIT_PRICES: rows} if rows else {}
+
+
 def _basket_of(body: Map) -> Basket:
     words = [take_text({0: word}, 0, 80) for word in take_list(body, Pay.LINE_WORDS)] if Pay.LINE_WORDS in body else []
     claims = take_list(body, Pay.LINE_CLAIMS) if Pay.LINE_CLAIMS in body else []

@@ -563,3 +563,5 @@ class TerminalIdentity:
     """Cents it may take between two contacts with the centre; ``None`` for no limit (training, benchmarks)."""
     card_cap: Cents | None = None
     """Cents of these that one card may spend."""
+    caps_version: int = 0
+    """Of the two."""

@@ -137,18 +137,18 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, agreed
     clocks = clocks_now(world)
     rules, merchant = world.lists.rules(), world.lists.merchant()
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
-    stall = _stall(world, ref, clocks, written_at, rules)
-    decision = decide(basket, rules, merchant, facts_of(world, ref, reading, clocks), stall)
+    facts, stall = facts_of(world, ref, reading, clocks), _stall(world, ref, clocks, written_at, rules)
+    decision = decide(basket, rules, merchant, facts, stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
     if decision.paid != agreed:
         keep_seen(world, ref, reading)
         return WouldPayLess(ref.card, decision)
-    assert reading.entitlement is not None  # without one there is a refusal
+    assert facts.entitlement is not None  # without one there is a refusal
     plan = _plan(world, decision, reading, written_at, rules)
-    entitlement, tmi = reading.entitlement.entitlement, card.foretell(plan)
-    body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, rules, merchant)
-    purses = by_purse(decision.debits, entitlement)
+    terms = bodies.Terms(rules, merchant, facts, stall, world.identity.caps_version)
+    body = bodies.intended_payment(ref, reading, decision, plan, card.foretell(plan), terms)
+    purses = by_purse(decision.debits, facts.entitlement)
     effect = Effect(ref.card, decision.paid, day_of(written_at, rules), by_purse=purses)
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
     after = seen_of(ref, reading, plan.debits, reading.head.tmc + 1)

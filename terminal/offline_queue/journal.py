@@ -20,7 +20,7 @@ from sync.card_format import LOG_RECORD_SIZE_B
 from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
 from sync.errors import FormatError
-from sync.record import Envelope, Pay, RecordType, open_record, record_hash, seal_record
+from sync.record import BODY_VERSION, Envelope, Pay, RecordType, open_record, record_hash, seal_record
 from terminal.bodies import base_of
 from terminal.errors import DiskFull, JournalDamaged, MediumFailed, TerminalFrozen
 from terminal.offline_queue.chain import read_chain
@@ -218,7 +218,7 @@ class OfflineJournal:
 
     def acknowledge(self, seq: int, stamp: Stamp) -> None:
         """The cashier has seen every outcome up to ``seq``: an ACKNOWLEDGEMENT record."""
-        body: Map = {0: 0, 1: seq}
+        body: Map = {0: BODY_VERSION, 1: seq}
         self._append(Draft(RecordType.ACKNOWLEDGEMENT, body, stamp), acknowledges=seq)
 
     # --- ports.TimeKeeper ---
@@ -356,6 +356,8 @@ class OfflineJournal:
             perpetual_net=self._ledger.net + amount,
             perpetual_absolute=self._ledger.absolute + abs(amount),
             body=draft.body,
+            anchor_time=int(self._contact.centre_time.timestamp()),
+            anchor_seq=self._contact.anchor_seq,
         )
         sealed = seal_record(envelope, self._signer.sign)
         return Durable(envelope.seq, record_hash(sealed), sealed)

@@ -48,7 +48,7 @@ def stamp(minute: int = 0, boot: int = 1) -> Stamp:
 
 def body_of(card: CardId, amount: int, tmc: int = 1) -> Map:
     return {
-        Pay.VERSION: 0,
+        Pay.VERSION: 1,
         Pay.CARD: card,
         Pay.TMI: bytes(464),
         Pay.OWN_LOG: bytes([0x11]) + card + amount.to_bytes(3, "big") + tmc.to_bytes(3, "big") + bytes(17),
@@ -88,7 +88,7 @@ def tear(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0) ->
 
 
 def solve(journal: OfflineJournal, doubt: Doubt, outcome: Outcome, minute: int = 0) -> Durable:
-    body: Map = {Resolve.VERSION: 0, Resolve.DOUBT_SEQ: doubt.seq, Resolve.OUTCOME: outcome.value}
+    body: Map = {Resolve.VERSION: 1, Resolve.DOUBT_SEQ: doubt.seq, Resolve.OUTCOME: outcome.value}
     effect = doubt.effect if outcome is Outcome.CONFIRMED else None
     return journal.append(
         Draft(RecordType.RESOLUTION, body, stamp(minute), effect, resolves=doubt.seq, must_be_seen=True)
@@ -96,7 +96,7 @@ def solve(journal: OfflineJournal, doubt: Doubt, outcome: Outcome, minute: int =
 
 
 def note(journal: OfflineJournal, type_: RecordType = RecordType.BOOT, minute: int = 0, boot: int = 1) -> Durable:
-    return journal.append(Draft(type_, {0: 0}, stamp(minute, boot)))
+    return journal.append(Draft(type_, {0: 1}, stamp(minute, boot)))
 
 
 @dataclass(frozen=True, slots=True)
