@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from domain.card_log import Debit
 from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
 from domain.money import ZERO, Cents, not_negative
 from domain.rule_set import RuleSet
@@ -123,3 +124,17 @@ def _order_of_use(slot: Slot, rules: RuleSet) -> tuple[bool, bool, datetime, int
     is_unknown = rules.purse(slot.purse) is None
     matches_nothing, width, place = rules.order_of_use(slot.purse)
     return (is_unknown, matches_nothing, slot.end or NEVER, width, place, slot.file)
+
+
+def by_purse(parts: Iterable[Debit], entitlement: Entitlement) -> Mapping[PurseNumber, Cents]:
+    """Cents each purse pays of these debits, in rising numbers; its windows together.
+
+    Args:
+        entitlement: in force at the payment; it names the purse of every slot debited.
+    """
+    purse_of = {slot.file: slot.purse for slot in entitlement.slots}
+    sums: dict[PurseNumber, Cents] = {}
+    for part in parts:
+        number = purse_of[part.file]
+        sums[number] = sums.get(number, ZERO) + part.amount
+    return dict(sorted(sums.items()))

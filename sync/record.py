@@ -1,6 +1,6 @@
 """The signed record of a journal: an envelope with chain, number and time, and a body by type (docs/formats/record.md).
 
-The envelope is version 1. A body carries its own version under key 0; those of this program are version 0.
+The envelope is version 1. A body carries its own version under key 0; those of this program are version 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.errors import UnknownVersion
 
 MOST_RECORD_B: Final = 8_192
 ENVELOPE_VERSION: Final = 1
-BODY_VERSION: Final = 0
+BODY_VERSION: Final = 1
 
 
 class RecordType(IntEnum):
@@ -49,6 +49,7 @@ class Field:
     BOOT, BOOTTIME_NS, WALL, WALL_SOURCE, T_LO, T_LATE = 6, 7, 8, 9, 10, 11
     RULES_VERSION, HOT_LIST_VERSION, SOFTWARE, CASHIER = 12, 13, 14, 15
     PERPETUAL_NET, PERPETUAL_ABSOLUTE = 16, 17
+    ANCHOR_TIME, ANCHOR_SEQ = 18, 19
     BODY = 20
 
 
@@ -56,7 +57,8 @@ class Pay:
     """Keys of the body of PAYMENT, VOID and IN_DOUBT.
 
     In doubt there is no TMC or TMV yet; TMC_EXPECTED always stands. A void has PAYMENT_SEQ and PAYMENT_TMC, DEBITS are
-    the amounts it gives back, and it has no LINES, REST or CAMPAIGN; its slip is in the TMI.
+    the amounts it gives back, and it has none of what is said of a decision; its slip is in the TMI. What a slot held
+    after a debit is not written: it is what it held before (VALUES) less the debit.
     """
 
     VERSION = 0
@@ -86,7 +88,27 @@ class Pay:
     LINE_WORDS = 26  # what lines claim, each once: "label:…", "list:…", "unit:…"
     LINE_CLAIMS = 27  # [[line from 0, quantity in thousandths or null, product or null, places in LINE_WORDS …]]
     TILL_LEFT = 28  # [cents the terminal might still take, this card here]; null for no limit
+    CAPS_VERSION = 32  # of the caps the terminal's certificate names; 0 without a certificate
+    PRODUCT_LISTS = 33  # [[name, version]] of the product lists in force, by name; none reaches a till yet
+    POINT_OF_SALE = 34  # number of the place, of the merchant entry in force
+    CHECKS = 35  # numbers of Check that were made and held, rising
+    UNIT_PRICES = 36  # [[line from 0, cents for one unit]]; missing where none was given
+    PURSES_TODAY = 31  # [[purse number, cents its windows paid at this terminal today before]]; null where not known
     TILL_BEFORE = 30  # [cents the terminal had taken, from this card] that the centre had not acknowledged
+
+
+class Check(IntEnum):
+    """What a till found to hold before it changed a card; numbers are never reused."""
+
+    CARD_KEY = 1  # card and terminal authenticated each other with the card's own key
+    CARD_LIST = 2  # the signed list of card keys has this chip, of this programme
+    EXPIRY = 3  # by that list the card has not expired at the latest time it can be
+    HOT_LIST = 4  # the card is not on the hot list in force
+    ENTITLEMENT = 5  # the centre signed it for this chip and this card
+    COUNTERS = 6  # the card is not behind the floors and the mark of its entitlement
+    SEEN_HERE = 7  # nor behind what this terminal has seen of it since its last contact; missing: it had not seen it
+    LOG = 8  # its newest log record can be read and names no number this terminal has not reached
+    SLIPS = 9  # every slip it carries is signed by its terminal; missing: it carries none, or one is not
 
 
 class Resolve:
@@ -145,6 +167,8 @@ class Envelope:
         perpetual_net: all payments less voids and refunds of this terminal since enrolment, cents, this record
         included.
         perpetual_absolute: the same with every amount counted positive.
+        anchor_time: the time the centre told at its last contact, seconds since 1970; ``None``: not said.
+        anchor_seq: number of the last record then.
     """
 
     type: int
@@ -165,6 +189,8 @@ class Envelope:
     perpetual_net: int
     perpetual_absolute: int
     body: Map
+    anchor_time: int | None = None
+    anchor_seq: int | None = None
 
 
 def seal_record(envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
@@ -190,6 +216,8 @@ def seal_record(envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
         Field.PERPETUAL_ABSOLUTE: envelope.perpetual_absolute,
         Field.BODY: envelope.body,
     }
+    if envelope.anchor_time is not None and envelope.anchor_seq is not None:
+        fields |= {Field.ANCHOR_TIME: envelope.anchor_time, Field.ANCHOR_SEQ: envelope.anchor_seq}
     record = sign1(ContentType.RECORD, envelope.terminal, encode(fields), sign)
     assert len(record) <= MOST_RECORD_B, "the greatest record a basket of 40 lines makes fits"
     return record
@@ -240,4 +268,6 @@ def _envelope_of(fields: Map) -> Envelope:
         perpetual_net=take_int(fields, Field.PERPETUAL_NET),
         perpetual_absolute=take_int(fields, Field.PERPETUAL_ABSOLUTE),
         body=take_map(fields, Field.BODY),
+        anchor_time=take_int(fields, Field.ANCHOR_TIME) if Field.ANCHOR_TIME in fields else None,
+        anchor_seq=take_int(fields, Field.ANCHOR_SEQ, 0xFFFFFF) if Field.ANCHOR_SEQ in fields else None,
     )

@@ -6,13 +6,13 @@ says of the terminal; rules, merchant entry and entitlement are those the record
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from domain.basket import Basket, Line
 from domain.card_log import LogRecord
 from domain.decision import CardFacts, Decision, StallFacts, decide
-from domain.identity import CardId
+from domain.identity import CardId, PurseNumber
 from domain.money import ZERO, Cents
 from domain.purse import Counters, Entitlement
 from domain.rule_set import Merchant, RuleSet
@@ -64,6 +64,7 @@ def decide_again(
         card_left=card_left,
         terminal_unreported=terminal_before or ZERO,
         card_unreported=card_before or ZERO,
+        paid_here_by_purse=_purses_today(body),
     )
     return decide(basket_of(body), rules, merchant, card, stall)
 
@@ -126,6 +127,14 @@ def claims_of(lines: Iterable[Line], named_lists: frozenset[str]) -> Map:
     return {Pay.LINE_WORDS: list(words), Pay.LINE_CLAIMS: claims} if claims else {}
 
 
+def unit_prices_of(lines: Iterable[Line]) -> Map:
+    """Pay.UNIT_PRICES of lines, where one has a unit price."""
+    rows: list[Value] = [
+        [number, int(line.unit_price)] for number, line in enumerate(lines) if line.unit_price is not None
+    ]
+    return {Pay.UNIT_PRICES: rows} if rows else {}
+
+
 def basket_of(body: Map) -> Basket:
     """The basket a PAYMENT was made for. Malformed."""
     words = [take_text({0: word}, 0, 80) for word in take_list(body, Pay.LINE_WORDS)] if Pay.LINE_WORDS in body else []
@@ -169,6 +178,19 @@ def _newest(body: Map) -> LogRecord | None:
         return decode_log_record(take_bytes(body, Pay.NEWEST_LOG, LOG_RECORD_SIZE_B))
     except FormatError:
         return None
+
+
+def _purses_today(body: Map) -> Mapping[PurseNumber, Cents] | None:
+    if body.get(Pay.PURSES_TODAY) is None:
+        return None
+    return dict(map(_purse_sum, take_list(body, Pay.PURSES_TODAY, 255)))
+
+
+def _purse_sum(row: Value) -> tuple[PurseNumber, Cents]:
+    match row:
+        case [int() as number, int() as cents]:
+            return PurseNumber(number), Cents(cents)
+    raise Malformed("a purse has a number and cents")
 
 
 def _row(values: list[Value], count: int) -> list[Cents | None]:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from domain.card_log import Debit, LogRecord
-from domain.decision import Decision, StallFacts
-from domain.identity import CardId, SlotFile
+from domain.decision import CardFacts, Decision, StallFacts
+from domain.identity import CardId, PurseNumber, SlotFile
 from domain.money import ZERO, Cents
-from domain.purse import Entitlement
+from domain.purse import Counters, Entitlement
 from domain.reason import Reason
 from domain.rule_set import Merchant, RuleSet
 from sync.card_format import decode_log_record
 from sync.cbor import Map, Value
 from sync.ntag_format import gives_proof
-from sync.record import BODY_VERSION, Alarm, Outcome, Pay, Refuse, Resolve, Seen
-from sync.replay import claims_of, lines_of, shares_of
+from sync.record import BODY_VERSION, Alarm, Check, Outcome, Pay, Refuse, Resolve, Seen
+from sync.replay import claims_of, lines_of, shares_of, unit_prices_of
 from terminal.ports import CardHead, CardPlan, CardRef, CommitProof, Doubt, PastPayment
 from terminal.reading import Reading
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what a payment was decided: rules, the merchant's entry, and what the till knew of the card and of itself.
+
+    Attributes:
+        caps_version: of the caps its certificate names.
+    """
+
+    rules: RuleSet
+    merchant: Merchant
+    card: CardFacts
+    stall: StallFacts
+    caps_version: int
+
+
 def intended_payment(
-    ref: CardRef,
-    reading: Reading,
-    decision: Decision,
-    entitlement: Entitlement,
-    plan: CardPlan,
-    tmi: bytes,
-    stall: StallFacts,
-    rules: RuleSet,
-    merchant: Merchant,
+    ref: CardRef, reading: Reading, decision: Decision, plan: CardPlan, tmi: bytes, terms: Terms
 ) -> Map:
     """Body of a payment before the card's proof."""
+    entitlement, stall, merchant = terms.card.entitlement, terms.stall, terms.merchant
+    assert entitlement is not None  # without one there is a refusal
+    lines = [decided.line for decided in decision.lines]
     return {
         **_transaction(ref, reading, plan, tmi),
+        Pay.CHECKS: [*_checks(reading, terms.card.seen, {Check.EXPIRY, Check.HOT_LIST})],
         Pay.DEBITS: _amounts(plan.debits),
         Pay.ENTITLEMENT: [entitlement.epoch, entitlement.seq],
         Pay.LINES: lines_of(decision),
@@ -44,9 +56,14 @@ def intended_payment(
         Pay.MERCHANT_VERSION: merchant.version,
         Pay.LISTS_AGE_DAYS: stall.lists_age_days,
         Pay.PAID_HERE_TODAY: int(stall.paid_here_today),
+        Pay.PURSES_TODAY: None if stall.paid_here_by_purse is None else _pairs(stall.paid_here_by_purse),
         Pay.TILL_LEFT: [_or_null(stall.terminal_left), _or_null(stall.card_left)],
         Pay.TILL_BEFORE: [int(stall.terminal_unreported), int(stall.card_unreported)],
-        **claims_of((line.line for line in decision.lines), rules.product_lists),
+        Pay.CAPS_VERSION: terms.caps_version,
+        Pay.PRODUCT_LISTS: [],
+        Pay.POINT_OF_SALE: merchant.point_of_sale,
+        **claims_of(lines, terms.rules.product_lists),
+        **unit_prices_of(lines),
         Pay.SLIPS_COUNTED: [[int(slip.station), slip.seq] for slip in decision.slips],
     }
 
@@ -59,10 +76,12 @@ def intended_void(
     plan: CardPlan,
     tmi: bytes,
     payment: PastPayment,
+    seen: Counters | None,
 ) -> Map:
-    """Body of a void before the card's proof; ``record`` is its log record."""
+    """Body of a void before the card's proof; ``record`` is its log record, ``seen`` what the till had seen before."""
     return {
         **_transaction(ref, reading, plan, tmi),
+        Pay.CHECKS: [*_checks(reading, seen)],
         Pay.DEBITS: _amounts(record.debits),
         Pay.ENTITLEMENT: [0, 0] if entitlement is None else [entitlement.epoch, entitlement.seq],
         Pay.PAYMENT_SEQ: payment.seq,
@@ -123,6 +142,20 @@ def _transaction(ref: CardRef, reading: Reading, plan: CardPlan, tmi: bytes) -> 
     }
 
 
+def _checks(reading: Reading, seen: Counters | None, more: Iterable[Check] = ()) -> list[int]:
+    """What was checked of a card that came as far as a plan, as far as there was something to check."""
+    made = {Check.CARD_KEY, Check.CARD_LIST, *more}
+    if reading.entitlement is not None:
+        made |= {Check.ENTITLEMENT, Check.COUNTERS}
+    if seen is not None:
+        made.add(Check.SEEN_HERE)
+    if reading.newest is not None:
+        made.add(Check.LOG)
+    if reading.head.slips and len(reading.slips) == len(reading.head.slips):
+        made.add(Check.SLIPS)
+    return sorted(map(int, made))
+
+
 def resolution(doubt: Doubt, outcome: Outcome, head: CardHead) -> Map:
     """Body of a RESOLUTION, with what the card showed."""
     return {
@@ -180,5 +213,5 @@ def _slips(head: CardHead) -> list[Value]:
     return [head.slips[place] for place in sorted(head.slips)]
 
 
-def _pairs(values: Mapping[SlotFile, Cents]) -> list[Value]:
-    return [[int(file), int(values[file])] for file in sorted(values)]
+def _pairs(sums: Mapping[SlotFile, Cents] | Mapping[PurseNumber, Cents]) -> list[Value]:
+    return [[int(number), int(cents)] for number, cents in sorted(sums.items())]

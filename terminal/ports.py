@@ -15,7 +15,7 @@ from typing import Protocol
 
 from domain.bonus import CapShare
 from domain.card_log import Debit
-from domain.identity import CardId, SlotFile, Station, TerminalId, Uid
+from domain.identity import CardId, PurseNumber, SlotFile, Station, TerminalId, Uid
 from domain.money import ZERO, Cents
 from domain.purse import Counters
 from domain.rule_set import Merchant, RuleSet
@@ -218,12 +218,14 @@ class Effect:
     Attributes:
         amount: above zero for a payment, below for a void.
         voids: number of the payment undone, of a void.
+        by_purse: what each purse has in ``amount``; ``None`` where a program before this one wrote it.
     """
 
     card: CardId
     amount: Cents
     day: date
     voids: int | None = None
+    by_purse: Mapping[PurseNumber, Cents] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +353,7 @@ class PastPayment:
         log_record: as it stands on the card, 32 B.
         tmi: what its proof is over.
         base: cents it added to the month's base of the bonus; ``None`` where that is unknown.
+        by_purse: what each purse paid of it; ``None`` where that is unknown.
     """
 
     seq: int
@@ -361,6 +364,7 @@ class PastPayment:
     log_record: bytes
     tmi: bytes = field(repr=False)
     base: Cents | None = ZERO
+    by_purse: Mapping[PurseNumber, Cents] | None = None
 
 
 class Journal(Protocol):
@@ -392,6 +396,10 @@ class Journal(Protocol):
 
     def paid_on(self, card: CardId, day: date) -> Cents:
         """What the card paid here on that day, doubts counted as paid."""
+        ...
+
+    def paid_by_purse_on(self, card: CardId, day: date) -> Mapping[PurseNumber, Cents] | None:
+        """The same by purse; ``None`` where a program before this one did not keep that of one of its payments."""
         ...
 
     def unreported(self) -> Cents:
@@ -555,3 +563,5 @@ class TerminalIdentity:
     """Cents it may take between two contacts with the centre; ``None`` for no limit (training, benchmarks)."""
     card_cap: Cents | None = None
     """Cents of these that one card may spend."""
+    caps_version: int = 0
+    """Of the two."""

@@ -16,7 +16,7 @@ from domain.purse import Counters, open_slots
 from domain.reason import Reason
 from domain.rule_set import Case
 from domain.slip import accepted_slips
-from sync.record import Outcome, Pay, RecordType, Resolve
+from sync.record import BODY_VERSION, Outcome, Pay, RecordType, Resolve
 from terminal import bodies
 from terminal import events as say
 from terminal.errors import (
@@ -83,7 +83,7 @@ class Till:
             if left is not None:
                 doubt_from(self._world, left)
             stamp = stamp_now(self._world, clocks_now(self._world))
-            self._world.journal.append(Draft(RecordType.BOOT, {0: 0}, stamp))
+            self._world.journal.append(Draft(RecordType.BOOT, {0: BODY_VERSION}, stamp))
             return (*self._show_unseen(), *self._update_needed())
         except JournalFault as fault:
             return self._halt(fault)

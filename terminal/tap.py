@@ -16,6 +16,7 @@ from domain.card_log import LogRecord, LogType, time_to_write
 from domain.decision import Decision, StallFacts, decide, totals_after
 from domain.identity import CardId
 from domain.money import Cents
+from domain.purse import by_purse
 from domain.reason import Reason
 from domain.rule_set import RuleSet
 from sync.card_format import encode_log_record, encode_reader_id
@@ -136,18 +137,19 @@ def pay(world: World, contact: CardContact, ref: CardRef, basket: Basket, agreed
     clocks = clocks_now(world)
     rules, merchant = world.lists.rules(), world.lists.merchant()
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
-    stall = _stall(world, ref, clocks, written_at, rules)
-    decision = decide(basket, rules, merchant, facts_of(world, ref, reading, clocks), stall)
+    facts, stall = facts_of(world, ref, reading, clocks), _stall(world, ref, clocks, written_at, rules)
+    decision = decide(basket, rules, merchant, facts, stall)
     if decision.refusal is not None:
         return _decline(world, ref, basket, decision, reading, clocks)
     if decision.paid != agreed:
         keep_seen(world, ref, reading)
         return WouldPayLess(ref.card, decision)
-    assert reading.entitlement is not None  # without one there is a refusal
+    assert facts.entitlement is not None  # without one there is a refusal
     plan = _plan(world, decision, reading, written_at, rules)
-    entitlement, tmi = reading.entitlement.entitlement, card.foretell(plan)
-    body = bodies.intended_payment(ref, reading, decision, entitlement, plan, tmi, stall, rules, merchant)
-    effect = Effect(ref.card, decision.paid, day_of(written_at, rules))
+    terms = bodies.Terms(rules, merchant, facts, stall, world.identity.caps_version)
+    body = bodies.intended_payment(ref, reading, decision, plan, card.foretell(plan), terms)
+    purses = by_purse(decision.debits, facts.entitlement)
+    effect = Effect(ref.card, decision.paid, day_of(written_at, rules), by_purse=purses)
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
     after = seen_of(ref, reading, plan.debits, reading.head.tmc + 1)
     match transact(world, card, plan, intent, RecordType.PAYMENT, after):
@@ -163,12 +165,14 @@ def day_of(instant: datetime, rules: RuleSet) -> date:
 
 
 def _stall(world: World, ref: CardRef, clocks: TwoClocks, written_at: datetime, rules: RuleSet) -> StallFacts:
+    day = day_of(written_at, rules)
     in_all, of_card = world.journal.unreported(), world.journal.unreported_of(ref.card)
     return StallFacts(
         t_lo=clocks.t_lo,
         t_late=clocks.t_late,
         lists_age_days=lists_age_days(world, clocks),
-        paid_here_today=world.journal.paid_on(ref.card, day_of(written_at, rules)),
+        paid_here_today=world.journal.paid_on(ref.card, day),
+        paid_here_by_purse=world.journal.paid_by_purse_on(ref.card, day),
         terminal_left=_left_of(world.identity.offline_cap, in_all),
         card_left=_left_of(world.identity.card_cap, of_card),
         terminal_unreported=in_all,

@@ -83,7 +83,8 @@ def void(world: World, contact: CardContact, ref: CardRef, payment: PastPayment)
     in_force = None if reading.entitlement is None else reading.entitlement.entitlement
     counters = Counters(reading.head.tmc, reading.values)
     is_doubtful = in_force is not None and not is_genuine(in_force, counters)
-    if is_doubtful or is_behind(counters, world.journal.counters_seen(ref.card)):
+    seen = world.journal.counters_seen(ref.card)
+    if is_doubtful or is_behind(counters, seen):
         return NotVoided(Reason.NOT_GENUINE)
     clocks = clocks_now(world)
     written_at = time_to_write(clocks.wall, reading.newest, clocks.t_lo, clocks.t_late)
@@ -95,8 +96,9 @@ def void(world: World, contact: CardContact, ref: CardRef, payment: PastPayment)
         slip=_slip_place(world, ref, reading, payment, record, in_force),
         freed=reading.freed,
     )
-    body = bodies.intended_void(ref, reading, record, in_force, plan, card.foretell(plan), payment)
-    effect = Effect(ref.card, -payment.amount, payment.day, voids=payment.seq)
+    body = bodies.intended_void(ref, reading, record, in_force, plan, card.foretell(plan), payment, seen)
+    back = None if payment.by_purse is None else {number: -cents for number, cents in payment.by_purse.items()}
+    effect = Effect(ref.card, -payment.amount, payment.day, voids=payment.seq, by_purse=back)
     intent = Intent(reading.seq, effect, plan.log_record, body, stamp_now(world, clocks))
     after = seen_of(ref, reading, tmc=reading.head.tmc + 1)
     match transact(world, card, plan, intent, RecordType.VOID, after):

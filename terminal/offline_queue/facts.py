@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from domain.identity import CardId, SlotFile
+from domain.identity import CardId, PurseNumber, SlotFile
 from domain.money import Cents
 from domain.purse import Counters
 from sync.cbor import Map, Value, decode_map, encode, take_bytes, take_int, take_list, take_map
@@ -17,7 +17,9 @@ from terminal.ports import CardSeen, Draft, Effect, Instant, Intent, Stamp, Wall
 
 MOST_FACTS_B: Final = 512
 MOST_INTENT_B: Final = 8_192
-_FACTS_VERSION, _INTENT_VERSION = 1, 2
+_FACTS_VERSION, _INTENT_VERSION = 2, 3
+_OLDEST_FACTS, _OLDEST_INTENT = 1, 2
+"""Versions that did not say what each purse paid; they are still read."""
 _1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,12 +95,12 @@ def decode_facts(data: bytes) -> Facts:
 
 def _facts_in(data: bytes) -> Facts:
     fields = decode_map(data, MOST_FACTS_B)
-    _expect_version(take_int(fields, _Fact.VERSION), _FACTS_VERSION)
+    _expect_version(take_int(fields, _Fact.VERSION), _OLDEST_FACTS, _FACTS_VERSION)
     return Facts(
         type=take_int(fields, _Fact.TYPE),
         at=_instant_of(take_list(fields, _Fact.AT, 4)),
         t_lo=from_microseconds(_whole(fields[_Fact.T_LO])),
-        effect=_effect_of(take_list(fields, _Fact.EFFECT, 4)) if _Fact.EFFECT in fields else None,
+        effect=_effect_of(take_list(fields, _Fact.EFFECT, 5)) if _Fact.EFFECT in fields else None,
         resolves=take_int(fields, _Fact.RESOLVES) if _Fact.RESOLVES in fields else None,
         must_be_seen=fields.get(_Fact.MUST_BE_SEEN) is True,
         acknowledges=take_int(fields, _Fact.ACKNOWLEDGES) if _Fact.ACKNOWLEDGES in fields else None,
@@ -149,13 +151,13 @@ def _only_format_errors() -> Iterator[None]:
 
 def _intent_in(data: bytes) -> Intent:
     fields = decode_map(data, MOST_INTENT_B)
-    _expect_version(take_int(fields, _Intended.VERSION), _INTENT_VERSION)
+    _expect_version(take_int(fields, _Intended.VERSION), _OLDEST_INTENT, _INTENT_VERSION)
     stamp = [_whole(value) for value in take_list(fields, _Intended.STAMP, 9)]
     if len(stamp) != 9:
         raise Malformed("a stamp of another length")
     return Intent(
         seq=take_int(fields, _Intended.SEQ),
-        effect=_effect_of(take_list(fields, _Intended.EFFECT, 4)),
+        effect=_effect_of(take_list(fields, _Intended.EFFECT, 5)),
         log_record=take_bytes(fields, _Intended.LOG_RECORD, 32),
         body=take_map(fields, _Intended.BODY),
         stamp=Stamp(
@@ -192,9 +194,9 @@ def _instant_of(values: list[Value]) -> Instant:
 
 
 def _effect(effect: Effect) -> list[Value]:
-    """[card, cents, day], and for a void the number of the payment it undoes."""
-    values: list[Value] = [effect.card, int(effect.amount), effect.day.toordinal()]
-    return values if effect.voids is None else [*values, effect.voids]
+    """[card, cents, day, number of the payment a void undoes or null, [[purse, cents]] or null]."""
+    purses: Value = None if effect.by_purse is None else _pairs(effect.by_purse)
+    return [effect.card, int(effect.amount), effect.day.toordinal(), effect.voids, purses]
 
 
 def _effect_of(values: list[Value]) -> Effect:
@@ -203,27 +205,34 @@ def _effect_of(values: list[Value]) -> Effect:
             return Effect(CardId(card), Cents(amount), date.fromordinal(day))
         case [bytes() as card, int() as amount, int() as day, int() as voids]:
             return Effect(CardId(card), Cents(amount), date.fromordinal(day), voids)
-    raise Malformed("an effect is a card, cents and a day")
+        case [bytes() as card, int() as amount, int() as day, None | int() as voids, None | list() as purses]:
+            by_purse = None if purses is None else {PurseNumber(key): cents for key, cents in map(_pair, purses)}
+            return Effect(CardId(card), Cents(amount), date.fromordinal(day), voids, by_purse)
+    raise Malformed("an effect is a card, cents, a day and what each purse paid")
 
 
 def _seen(seen: CardSeen) -> list[Value]:
     """[card, TMC, [[file, cents left]]]."""
-    values: list[Value] = [[int(file), int(value)] for file, value in sorted(seen.counters.values.items())]
-    return [seen.card, seen.counters.tmc, values]
+    return [seen.card, seen.counters.tmc, _pairs(seen.counters.values)]
 
 
 def _seen_of(values: list[Value]) -> CardSeen:
     match values:
         case [bytes() as card, int() as tmc, list() as pairs]:
-            return CardSeen(CardId(card), Counters(tmc, dict(_pair(pair) for pair in pairs)))
+            left = {SlotFile(key): cents for key, cents in map(_pair, pairs)}
+            return CardSeen(CardId(card), Counters(tmc, left))
     raise Malformed("what was seen is a card, a number and its slots")
 
 
-def _pair(value: Value) -> tuple[SlotFile, Cents]:
+def _pairs(sums: Mapping[SlotFile, Cents] | Mapping[PurseNumber, Cents]) -> list[Value]:
+    return [[int(number), int(cents)] for number, cents in sorted(sums.items())]
+
+
+def _pair(value: Value) -> tuple[int, Cents]:
     match value:
-        case [int() as file, int() as cents]:
-            return SlotFile(file), Cents(cents)
-    raise Malformed("a slot is a file and cents")
+        case [int() as number, int() as cents]:
+            return number, Cents(cents)
+    raise Malformed("a sum is a number and cents")
 
 
 def _whole(value: Value) -> int:
@@ -232,6 +241,6 @@ def _whole(value: Value) -> int:
     return value
 
 
-def _expect_version(found: int, known: int) -> None:
-    if found != known:
+def _expect_version(found: int, oldest: int, newest: int) -> None:
+    if not oldest <= found <= newest:
         raise UnknownVersion("written by another version of this program")

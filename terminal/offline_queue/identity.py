@@ -92,5 +92,6 @@ def load_enrolled(directory: Path, device_key: PrivateKey | None = None) -> Enro
         SOFTWARE,
         certificate.offline_cap,
         certificate.card_cap,
+        certificate.caps_version,
     )
     return EnrolledTerminal(identity, certificate, root, keys, device_key)

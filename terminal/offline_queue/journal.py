@@ -7,19 +7,20 @@ is what stands above the acknowledged number, so a record can never be in the jo
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
 
-from domain.identity import CardId
+from domain.identity import CardId, PurseNumber
 from domain.money import Cents, total
 from domain.purse import Counters
 from sync.card_format import LOG_RECORD_SIZE_B
 from sync.cbor import Map, take_bytes
 from sync.crypto import PublicKey
 from sync.errors import FormatError
-from sync.record import Envelope, Pay, RecordType, open_record, record_hash, seal_record
+from sync.record import BODY_VERSION, Envelope, Pay, RecordType, open_record, record_hash, seal_record
 from terminal.bodies import base_of
 from terminal.errors import DiskFull, JournalDamaged, MediumFailed, TerminalFrozen
 from terminal.offline_queue.chain import read_chain
@@ -164,6 +165,10 @@ class OfflineJournal:
         """Cents the card paid here on that day, doubts counted as paid."""
         return self._ledger.paid_on(card, day)
 
+    def paid_by_purse_on(self, card: CardId, day: date) -> Mapping[PurseNumber, Cents] | None:
+        """Cents each purse of the card paid here on that day; ``None`` where an older record does not say it."""
+        return self._ledger.paid_by_purse_on(card, day)
+
     def unreported(self) -> Cents:
         """Cents the centre has not acknowledged yet, doubts counted as paid."""
         return self._ledger.unreported()
@@ -200,6 +205,7 @@ class OfflineJournal:
             log_record=take_bytes(body, Pay.OWN_LOG, LOG_RECORD_SIZE_B),
             tmi=take_bytes(body, Pay.TMI),
             base=base_of(body),
+            by_purse=payment.effect.by_purse,
         )
 
     def last_unseen(self) -> SeenState | None:
@@ -212,7 +218,7 @@ class OfflineJournal:
 
     def acknowledge(self, seq: int, stamp: Stamp) -> None:
         """The cashier has seen every outcome up to ``seq``: an ACKNOWLEDGEMENT record."""
-        body: Map = {0: 0, 1: seq}
+        body: Map = {0: BODY_VERSION, 1: seq}
         self._append(Draft(RecordType.ACKNOWLEDGEMENT, body, stamp), acknowledges=seq)
 
     # --- ports.TimeKeeper ---
@@ -350,6 +356,8 @@ class OfflineJournal:
             perpetual_net=self._ledger.net + amount,
             perpetual_absolute=self._ledger.absolute + abs(amount),
             body=draft.body,
+            anchor_time=int(self._contact.centre_time.timestamp()),
+            anchor_seq=self._contact.anchor_seq,
         )
         sealed = seal_record(envelope, self._signer.sign)
         return Durable(envelope.seq, record_hash(sealed), sealed)

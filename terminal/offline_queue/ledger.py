@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from domain.identity import CardId
+from domain.identity import CardId, PurseNumber
 from domain.money import ZERO, Cents, total
 from domain.purse import Counters
 from sync.record import RecordType
@@ -62,6 +63,7 @@ class Ledger:
     Attributes:
         net, absolute: perpetual totals in cents.
         paid: cents per card and day, doubts not counted.
+        by_purse: the same by purse; ``None`` once a record counted does not say it.
         last: newest payment per card.
         payments: since the last closing, by the number of their intent, not voided.
         doubts: open ones by seq.
@@ -76,6 +78,7 @@ class Ledger:
     net: int = 0
     absolute: int = 0
     paid: dict[tuple[CardId, date], Cents] = field(default_factory=dict)
+    by_purse: dict[tuple[CardId, date], Mapping[PurseNumber, Cents] | None] = field(default_factory=dict)
     last: dict[CardId, LastPayment] = field(default_factory=dict)
     payments: dict[int, Payment] = field(default_factory=dict)
     doubts: dict[int, OpenDoubt] = field(default_factory=dict)
@@ -121,12 +124,16 @@ class Ledger:
 
     def paid_on(self, card: CardId, day: date) -> Cents:
         """Cents a card paid here on a day, payments in doubt counted as paid, voids in doubt as not made."""
-        doubted = [
-            doubt.effect.amount
-            for doubt in self.doubts.values()
-            if (doubt.effect.card, doubt.effect.day) == (card, day) and doubt.effect.voids is None
-        ]
-        return self.paid.get((card, day), ZERO) + total(doubted)
+        return self.paid.get((card, day), ZERO) + total(effect.amount for effect in self._doubted_on(card, day))
+
+    def paid_by_purse_on(self, card: CardId, day: date) -> Mapping[PurseNumber, Cents] | None:
+        """Cents each purse of a card paid here on a day, counted alike; ``None`` where a record does not say it."""
+        counted = self.by_purse.get((card, day), {})
+        return _together([counted, *(effect.by_purse for effect in self._doubted_on(card, day))])
+
+    def _doubted_on(self, card: CardId, day: date) -> list[Effect]:
+        effects = [doubt.effect for doubt in self.doubts.values() if doubt.effect.voids is None]
+        return [effect for effect in effects if (effect.card, effect.day) == (card, day)]
 
     def unreported(self, card: CardId | None = None) -> Cents:
         """Cents that wait for the centre, of one card or of all; payments in doubt counted as paid.
@@ -161,6 +168,7 @@ class Ledger:
         self.absolute += abs(effect.amount)
         key = (effect.card, effect.day)
         self.paid[key] = self.paid.get(key, ZERO) + effect.amount
+        self.by_purse[key] = _together([self.by_purse.get(key, {}), effect.by_purse])
         if effect.voids is not None:
             self._count_void(effect.voids, effect)
         elif facts.type == RecordType.PAYMENT:
@@ -198,6 +206,17 @@ class Ledger:
             self.unseen, self.unseen_at = seq, facts.at
         if facts.acknowledges is not None and self.unseen is not None and self.unseen <= facts.acknowledges:
             self.unseen = None
+
+
+def _together(parts: Iterable[Mapping[PurseNumber, Cents] | None]) -> Mapping[PurseNumber, Cents] | None:
+    """Sums by purse; unknown as soon as one part is."""
+    sums: dict[PurseNumber, Cents] = {}
+    for part in parts:
+        if part is None:
+            return None
+        for number, cents in part.items():
+            sums[number] = sums.get(number, ZERO) + cents
+    return {number: cents for number, cents in sums.items() if cents}
 
 
 @dataclass(slots=True)

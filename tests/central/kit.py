@@ -171,7 +171,7 @@ class Stall:
 
     def start(self) -> bytes:
         """A record that says nothing about any card."""
-        return self.write(RecordType.BOOT, {0: 0})
+        return self.write(RecordType.BOOT, {0: 1})
 
     def stage(
         self, held: Held, debits: dict[int, int], read: tuple[int, ...] | None = None, logs_read: int = 1
@@ -277,7 +277,7 @@ class Stall:
         """A tap that debits nothing and reads everything the card carries."""
         chip = held.chip
         body: Map = {
-            Seen.VERSION: 0,
+            Seen.VERSION: 1,
             Seen.CARD: held.card,
             Seen.TMC_READ: chip.tmc,
             Seen.TMV_READ: chip.tmv,
@@ -302,7 +302,7 @@ class Stall:
     def payment_body(self, held: Held, payment: Payment, **odd: Value) -> Map:
         amount = sum(payment.debits.values())
         body: Map = {
-            Pay.VERSION: 0,
+            Pay.VERSION: 1,
             Pay.CARD: held.card,
             Pay.TMC: payment.tmc,
             Pay.TMV: payment.tmv,
@@ -330,7 +330,7 @@ class Stall:
         """A tap that debits nothing; what it read travels along."""
         chip = held.chip
         body: Map = {
-            Refuse.VERSION: 0,
+            Refuse.VERSION: 1,
             Refuse.CARD: held.card,
             Refuse.REASON: 7,
             Refuse.PRICE: 500,
@@ -358,7 +358,7 @@ class Stall:
     def resolve(self, held: Held, doubt: OpenDoubt, outcome: Outcome) -> None:
         chip = held.chip
         body: Map = {
-            Resolve.VERSION: 0,
+            Resolve.VERSION: 1,
             Resolve.DOUBT_SEQ: doubt.seq,
             Resolve.OUTCOME: int(outcome),
             Resolve.CARD: held.card,

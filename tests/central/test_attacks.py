@@ -186,7 +186,7 @@ def test_a_record_older_than_the_one_before_it_is_put_aside(
 ) -> None:
     clock.at = in_days(75)
     now = int(in_days(75).timestamp())
-    stall.write(RecordType.BOOT, {0: 0}, t_lo=now)
+    stall.write(RecordType.BOOT, {0: 1}, t_lo=now)
     stall.pay(anne, 500)  # its clock says December
     assert stall.send(office).dispositions == ((2, Disposition.QUARANTINED),)
     assert account(office, anne).spent == 0
@@ -194,7 +194,7 @@ def test_a_record_older_than_the_one_before_it_is_put_aside(
 
 
 def test_a_clock_that_once_ran_far_ahead_holds_nobody_up(office: Office, anne: Held, stall: Stall) -> None:
-    stall.write(RecordType.BOOT, {0: 0}, t_lo=int(in_days(300).timestamp()))
+    stall.write(RecordType.BOOT, {0: 1}, t_lo=int(in_days(300).timestamp()))
     stall.pay(anne, 500)
     assert stall.send(office).dispositions == ()
 
@@ -297,7 +297,7 @@ def test_no_terminals_words_hide_the_last_payment_of_a_destroyed_one(
     for number, at in enumerate(read):
         parts = (Debit(SlotFile(2), Cents(1 + number)),)
         log = encode_log_record(LogRecord(LogType.PAYMENT, Station(1), 9, tmc, MORNING, 1, 1, parts, ZERO, ZERO))
-        body = {Seen.VERSION: 0, Seen.CARD: anne.card, Seen.TMC_READ: at, Seen.TMV_READ: bytes([number] * 8)}
+        body = {Seen.VERSION: 1, Seen.CARD: anne.card, Seen.TMC_READ: at, Seen.TMV_READ: bytes([number] * 8)}
         rest: dict[Any, Any] = {Seen.LOGS: [log] if poison == "logs" else [], Seen.VALUES: [], Seen.SLIPS: []}
         stall.write(RecordType.CARD_SEEN, {**body, **rest, Seen.ALARM: 0})
     stall.send(office)
@@ -365,7 +365,7 @@ def test_a_batch_full_of_puzzles_costs_what_a_batch_may_cost(
             parts = (Debit(SlotFile(2), Cents(number)),)
             told = LogRecord(LogType.PAYMENT, stall.station, 100 * tmc + at, at, MORNING, 1, 1, parts, ZERO, ZERO)
             logs.append(encode_log_record(told))
-        body = {Seen.VERSION: 0, Seen.CARD: anne.card, Seen.TMC_READ: tmc, Seen.TMV_READ: bytes([tmc] * 8)}
+        body = {Seen.VERSION: 1, Seen.CARD: anne.card, Seen.TMC_READ: tmc, Seen.TMV_READ: bytes([tmc] * 8)}
         stall.write(
             RecordType.CARD_SEEN, {**body, Seen.LOGS: logs, Seen.VALUES: [[2, 16_000_000]], Seen.SLIPS: [], 7: 0}
         )

@@ -97,7 +97,7 @@ def test_a_damaged_record_stops_the_batch_and_loses_nothing(
 
 
 def test_a_record_somebody_else_signed_is_not_taken(office: Office, stall: Stall) -> None:
-    forged = stall.record(RecordType.BOOT, {0: 0}, sign_with=new_private_key())
+    forged = stall.record(RecordType.BOOT, {0: 1}, sign_with=new_private_key())
     answer = stall.ask(office, stall.batch_of(1, [forged]))
     assert (answer.head_seq, answer.dispositions) == (0, ((1, Disposition.DAMAGED),))
     assert kept(office) == []
@@ -107,7 +107,7 @@ def test_nobody_freezes_a_terminal_without_its_key(office: Office, stall: Stall)
     stall.start()
     stall.send(office)
     stall.records.clear()
-    forged = stall.record(RecordType.BOOT, {0: 0, 1: 7}, sign_with=new_private_key())
+    forged = stall.record(RecordType.BOOT, {0: 1, 1: 7}, sign_with=new_private_key())
     answer = stall.ask(office, stall.batch_of(1, [forged]))
     assert (answer.head_seq, answer.is_frozen) == (1, False)
 
@@ -159,7 +159,7 @@ def test_what_a_frozen_terminal_still_sends_is_kept_beside_the_chain(office: Off
 def test_a_record_that_follows_another_one_than_the_head_is_a_fork(office: Office, stall: Stall) -> None:
     stall.start()
     stall.send(office)
-    odd = stall.write(RecordType.BOOT, {0: 0}, prev=bytes(32))
+    odd = stall.write(RecordType.BOOT, {0: 1}, prev=bytes(32))
     answer = stall.send(office)
     assert (answer.head_seq, answer.is_frozen) == (1, True)
     assert strays(office) == {odd}
@@ -178,7 +178,7 @@ def test_a_frozen_terminal_begins_again_in_a_new_epoch(office: Office, stall: St
 
 @pytest.mark.parametrize(
     ("type_", "body"),
-    [(99, {0: 0}), (RecordType.REFUSAL, {0: 7}), (RecordType.PAYMENT, {0: 1, 1: b"tomorrow"})],
+    [(99, {0: 1}), (RecordType.REFUSAL, {0: 7}), (RecordType.PAYMENT, {0: 2, 1: b"tomorrow"})],
     ids=["type", "refusal", "payment"],
 )
 def test_a_record_of_tomorrow_is_quarantined_and_the_chain_goes_on(
@@ -192,9 +192,20 @@ def test_a_record_of_tomorrow_is_quarantined_and_the_chain_goes_on(
     assert account(office, anne).spent == 100
 
 
+def test_a_body_of_before_the_first_release_is_quarantined_like_any_unknown_one(
+    office: Office, stall: Stall, anne: Held
+) -> None:
+    """Version 0 was never in the field, and what it leaves out cannot be decided again."""
+    stall.pay(anne, 250, VERSION=0)
+    answer = stall.send(office)
+    assert (answer.head_seq, answer.dispositions) == (1, ((1, Disposition.QUARANTINED),))
+    assert kept(office) == [(1, stall.records[0])]
+    assert account(office, anne).spent == 0
+
+
 def tomorrow(stall: Stall, kind: str = ContentType.RECORD, **odd: object) -> bytes:
     """A record this program cannot read, with its place under the keys every version has."""
-    today = open1(stall.record(RecordType.BOOT, {0: 0}, **odd), 4_096)
+    today = open1(stall.record(RecordType.BOOT, {0: 1}, **odd), 4_096)
     payload = encode({**decode_map(today.payload, 4_096), Field.VERSION: 2})
     return sign1(kind, stall.terminal, payload, lambda message: sign(stall.device_key, message))
 

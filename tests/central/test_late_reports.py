@@ -163,7 +163,7 @@ def test_a_false_payment_says_nothing_about_the_cards_counters(office: Office, s
 def test_no_figure_a_terminal_makes_up_keeps_the_report_from_being_read(
     office: Office, stall: Stall, anne: Held, odd: dict[str, Any]
 ) -> None:
-    body: Map = {0: 0, Refuse.CARD: anne.card, Refuse.REASON: 7, Refuse.TMC_READ: 3, Refuse.TMV_READ: bytes(8)}
+    body: Map = {0: 1, Refuse.CARD: anne.card, Refuse.REASON: 7, Refuse.TMC_READ: 3, Refuse.TMV_READ: bytes(8)}
     stall.write(RecordType.REFUSAL, {**body, **{getattr(Refuse, name): value for name, value in odd.items()}})
     assert stall.send(office).head_seq == 1
     assert len(str(figures(office))) < 20_000
@@ -172,11 +172,11 @@ def test_no_figure_a_terminal_makes_up_keeps_the_report_from_being_read(
 def test_nobody_fills_the_centre_in_the_name_of_a_frozen_terminal(office: Office, stall: Stall, anne: Held) -> None:
     stall.start()
     stall.send(office)
-    stall.write(RecordType.BOOT, {0: 0}, prev=bytes(32))
+    stall.write(RecordType.BOOT, {0: 1}, prev=bytes(32))
     assert stall.send(office).is_frozen
     before = office.store.number("SELECT count(*) FROM stray")
     for number in range(3):
-        forged = stall.record(RecordType.BOOT, {0: 0, 1: number}, sign_with=new_private_key())
+        forged = stall.record(RecordType.BOOT, {0: 1, 1: number}, sign_with=new_private_key())
         stall.ask(office, stall.batch_of(3, [forged]))
     assert office.store.number("SELECT count(*) FROM stray") == before
 

@@ -236,7 +236,7 @@ def test_a_void_of_a_payment_that_never_was_lets_the_centre_sign_nothing(
     thief.pay(anne, 1)
     if told:
         counter = {Seen.TMC_READ: 2, Seen.TMV_READ: bytes(8), Seen.VALUES: [[2, FULL - 1 - 3_900]]}
-        rest = {Seen.VERSION: 0, Seen.CARD: anne.card, Seen.LOGS: [], Seen.SLIPS: [], Seen.ALARM: 0}
+        rest = {Seen.VERSION: 1, Seen.CARD: anne.card, Seen.LOGS: [], Seen.SLIPS: [], Seen.ALARM: 0}
         thief.write(RecordType.CARD_SEEN, {**rest, **counter})
     before, seq = anne.chip, thief.next_seq
     lie = thief.tear(anne, 3_900, committed=False)

@@ -313,7 +313,7 @@ def payload_of(signed: bytes) -> bytes:
 
 def record_example() -> bytes:
     body: cbor.Map = {
-        Pay.VERSION: 0,
+        Pay.VERSION: 1,
         Pay.CARD: CARD,
         Pay.TMC: 3,
         Pay.TMV: bytes(8),

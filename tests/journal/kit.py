@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from domain.identity import CardId, Station, TerminalId
+from domain.identity import CardId, PurseNumber, Station, TerminalId
 from domain.money import Cents
 from sync.cbor import Map
 from sync.crypto import new_private_key, sign
@@ -47,7 +48,7 @@ def stamp(minute: int = 0, boot: int = 1) -> Stamp:
 
 def body_of(card: CardId, amount: int, tmc: int = 1) -> Map:
     return {
-        Pay.VERSION: 0,
+        Pay.VERSION: 1,
         Pay.CARD: card,
         Pay.TMI: bytes(464),
         Pay.OWN_LOG: bytes([0x11]) + card + amount.to_bytes(3, "big") + tmc.to_bytes(3, "big") + bytes(17),
@@ -61,7 +62,12 @@ def intent(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0, 
     body = body_of(card, amount)
     log = body[Pay.OWN_LOG]
     assert isinstance(log, bytes)
-    return Intent(journal.head().seq + 1, Effect(card, Cents(amount), DAY), log, body, stamp(minute, boot))
+    return Intent(journal.head().seq + 1, effect_of(card, amount), log, body, stamp(minute, boot))
+
+
+def effect_of(card: CardId, amount: int) -> Effect:
+    """Paid by two purses, one cent of it by the second."""
+    return Effect(card, Cents(amount), DAY, by_purse={PurseNumber(1): Cents(amount - 1), PurseNumber(2): Cents(1)})
 
 
 def pay(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0, boot: int = 1) -> Durable:
@@ -69,8 +75,9 @@ def pay(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0, boo
     meant = intent(journal, card, amount, minute, boot)
     journal.open_intent(meant).wait()
     body: Map = {**meant.body, Pay.TMC: 1, Pay.TMV: bytes(8)}
-    effect = Effect(card, Cents(amount), DAY)
-    return journal.append(Draft(RecordType.PAYMENT, body, meant.stamp, effect, must_be_seen=True), closes_intent=True)
+    return journal.append(
+        Draft(RecordType.PAYMENT, body, meant.stamp, meant.effect, must_be_seen=True), closes_intent=True
+    )
 
 
 def tear(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0) -> Durable:
@@ -81,7 +88,7 @@ def tear(journal: OfflineJournal, card: CardId, amount: int, minute: int = 0) ->
 
 
 def solve(journal: OfflineJournal, doubt: Doubt, outcome: Outcome, minute: int = 0) -> Durable:
-    body: Map = {Resolve.VERSION: 0, Resolve.DOUBT_SEQ: doubt.seq, Resolve.OUTCOME: outcome.value}
+    body: Map = {Resolve.VERSION: 1, Resolve.DOUBT_SEQ: doubt.seq, Resolve.OUTCOME: outcome.value}
     effect = doubt.effect if outcome is Outcome.CONFIRMED else None
     return journal.append(
         Draft(RecordType.RESOLUTION, body, stamp(minute), effect, resolves=doubt.seq, must_be_seen=True)
@@ -89,7 +96,7 @@ def solve(journal: OfflineJournal, doubt: Doubt, outcome: Outcome, minute: int =
 
 
 def note(journal: OfflineJournal, type_: RecordType = RecordType.BOOT, minute: int = 0, boot: int = 1) -> Durable:
-    return journal.append(Draft(type_, {0: 0}, stamp(minute, boot)))
+    return journal.append(Draft(type_, {0: 1}, stamp(minute, boot)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Picture:
     head: tuple[int, bytes]
     doubts: tuple[Doubt, ...]
     paid: tuple[Cents, ...]
+    by_purse: tuple[Mapping[PurseNumber, Cents] | None, ...]
     unseen: int | None
     intent: Intent | None
     waiting: tuple[int, int, Cents]
@@ -111,6 +119,7 @@ def picture(journal: OfflineJournal) -> Picture:
         head=(journal.head().seq, journal.head().hash),
         doubts=journal.doubts(),
         paid=tuple(journal.paid_on(card, DAY) for card in (ANNE, BEA)),
+        by_purse=tuple(journal.paid_by_purse_on(card, DAY) for card in (ANNE, BEA)),
         unseen=unseen.seq if unseen else None,
         intent=journal.open_intent_left(),
         waiting=journal.waiting,

@@ -31,7 +31,7 @@ def grown(*, is_in_log: bool) -> dict[str, bytes]:
     journal = kit.made(disk)
     kit.pay(journal, ANNE, 1_250)
     kit.tear(journal, BEA, 300)
-    journal.keep_lists((RULES,), kit.Draft(kit.RecordType.LIST_IMPORT, {0: 0}, kit.stamp()))
+    journal.keep_lists((RULES,), kit.Draft(kit.RecordType.LIST_IMPORT, {0: 1}, kit.stamp()))
     kit.pay(journal, ANNE, 80)
     journal.open_intent(kit.intent(journal, BEA, 700)).wait()
     if not is_in_log:

@@ -127,7 +127,7 @@ def intents_of(step: int) -> Iterator[kit.Intent]:
             body = kit.body_of(card, amount)
             log = body[kit.Pay.OWN_LOG]
             assert isinstance(log, bytes)
-            yield kit.Intent(seq, kit.Effect(card, kit.Cents(amount), kit.DAY), log, body, kit.stamp())
+            yield kit.Intent(seq, kit.effect_of(card, amount), log, body, kit.stamp())
 
 
 def cuts() -> range:

@@ -7,7 +7,7 @@ from domain.identity import LONGEST_FAMILY_CODE, MOST_LINES, TerminalId
 from domain.money import Cents
 from sync.cbor import Map
 from sync.crypto import new_private_key, sign
-from sync.record import MOST_RECORD_B, Envelope, Pay, RecordType, seal_record
+from sync.record import MOST_RECORD_B, Check, Envelope, Pay, RecordType, seal_record
 from sync.replay import claims_of
 
 KEY = new_private_key()
@@ -18,7 +18,7 @@ GREATEST_TMI_B = 1_376
 def greatest_payment(lines: int = MOST_LINES) -> Map:
     line = ["f" * LONGEST_FAMILY_CODE, 999_999, 1, 999_999, 60]
     return {
-        Pay.VERSION: 0,
+        Pay.VERSION: 1,
         Pay.CARD: bytes(8),
         Pay.UID: bytes(7),
         Pay.TMC: 0xFFFFFF,
@@ -44,6 +44,13 @@ def greatest_payment(lines: int = MOST_LINES) -> Map:
         Pay.BONUS: [0xFFFFFF, 0xFFFFFF, 0xFFFFFF, 0xFFFFFF],
         Pay.TILL_LEFT: [0xFFFFFFFF, 0xFFFFFFFF],
         Pay.TILL_BEFORE: [0xFFFFFFFF, 0xFFFFFFFF],
+        Pay.PURSES_TODAY: [[255 - number, 0xFFFFFF] for number in range(8)],
+        Pay.CAPS_VERSION: 0xFFFFFFFF,
+        Pay.PRODUCT_LISTS: [["n" * 32, 0xFFFF] for _ in range(8)],
+        Pay.POINT_OF_SALE: 0xFFFF,
+        Pay.CHECKS: sorted(map(int, Check)),
+        Pay.PROOF: 0,
+        Pay.UNIT_PRICES: [[line, 0xFFFFFF] for line in range(lines)],
         **greatest_claims(lines),
     }
 
@@ -70,13 +77,18 @@ def greatest_claims(lines: int) -> Map:
 def sealed(body: Map) -> bytes:
     envelope = Envelope(
         RecordType.PAYMENT, TerminalId(bytes(8)), 255, 0xFFFFFF, bytes(32), MOST, MOST, MOST, 3, MOST, MOST, 0xFFFF,
-        MOST, "s" * 40, MOST, MOST, MOST, body,
+        MOST, "s" * 40, MOST, MOST, MOST, body, MOST, 0xFFFFFF,
     )  # fmt: skip
     return seal_record(envelope, lambda message: sign(KEY, message))
 
 
 def test_the_greatest_payment_the_rules_allow_fits_into_a_record() -> None:
     assert len(sealed(greatest_payment())) <= MOST_RECORD_B
+
+
+def test_the_greatest_payment_has_every_field_a_payment_may_have() -> None:
+    keys = {number for name in vars(Pay) if name.isupper() and isinstance(number := getattr(Pay, name), int)}
+    assert keys - greatest_payment().keys() == {Pay.PAYMENT_SEQ, Pay.PAYMENT_TMC}, "those are of a void"
 
 
 def test_a_basket_of_more_lines_would_not_always_fit() -> None:
