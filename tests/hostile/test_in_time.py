@@ -76,7 +76,7 @@ def let_go(stand: OneReader, card: Silent) -> None:
     """The card answers after all, or is taken away; the reader is of use again."""
     card.free()
     stand.seller.lift()
-    assert stand.is_back.wait(5)
+    assert stand.is_back.wait(60)
 
 
 def test_a_silent_card_blocks_the_reader_and_not_the_till(stand: OneReader) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from central.office import Office
-from demo.hands import LIFT_PAUSE_S, VIRTUAL_READERS
+from demo.hands import VIRTUAL_READERS, wait_until_empty
 from demo.namespace import enter, namespaces_available, private_pcscd
 from demo.till_process import Disappointed, TillProcess
 from emulator.card import VirtualCard
@@ -87,7 +87,7 @@ class Counter:
     def lift(self) -> None:
         assert self._field is not None
         self._field.lift()
-        time.sleep(LIFT_PAUSE_S)
+        wait_until_empty(VIRTUAL_READERS[0])
 
     def sell(self, cents: int) -> None:
         self._sale += 1
