@@ -21,6 +21,8 @@ COMMIT_TRANSACTION = 0xC7
 WRITE_RECORD = 0x8B
 VIRTUAL_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 SEEN_WITHIN_S = 60.0
+HEARD_WITHIN_S = 0.3
+"""PC/SC wakes the till when it has seen that a card has gone; here a till may be slower than that to hear it."""
 _CARD_PRESENT, _ODD_COUNT = 0x20, 0x10000
 """Bits of dwEventState (PC/SC part 5, SCardGetStatusChange): a card lies there; how many cards came and went, odd."""
 
@@ -87,7 +89,7 @@ class VpcdHand:
 
 
 def wait_until_empty(reader: str) -> None:
-    """Wait until PC/SC has seen that no card lies on ``reader``: it looks into a virtual field every 0.4 s only.
+    """Wait until PC/SC has seen that no card lies on ``reader``, and told. It looks into a virtual field every 0.4 s.
 
     Its word that the card is gone is not enough: it says so, too, when resetting one fails, before it has looked. But
     each card is counted when it comes and when it goes. A reader that is away, or whose PC/SC is, has no card.
@@ -102,6 +104,7 @@ def wait_until_empty(reader: str) -> None:
         if time.monotonic() > give_up_s:
             raise Disappointed(f"PC/SC voit encore une carte sur {reader}")
         time.sleep(0.02)
+    time.sleep(HEARD_WITHIN_S)
 
 
 def _killer(mishap: Mishap) -> Callable[[Exchange], None]:
