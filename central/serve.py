@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def serve(
 
     Args:
         port: on 127.0.0.1; 0 for any free one, ``None`` for none.
-        unix_socket: path of a socket, replaced when one is left over; ``None`` for none.
+        unix_socket: path of a socket, replaced when one is left over, removed at the end; ``None`` for none.
         announce: told each address once it listens.
         keys: as the custodians opened them; ``None``: as far as they open themselves.
     """
@@ -36,16 +37,62 @@ def serve(
         listener.listen()
         sockets.append(listener)
         announce(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    door = None
     if unix_socket is not None:
-        unix_socket.unlink(missing_ok=True)
-        offered = socket.socket(socket.AF_UNIX)
+        door = Door(unix_socket)
+        sockets.append(door.listener)
+        announce(str(unix_socket))
+    try:
+        configuration = uvicorn.Config(make_app(directory, keys), log_level="warning", access_log=False, lifespan="off")
+        _Server(configuration, door).run(sockets=sockets)
+    finally:
+        if door is not None:
+            door.withdraw()
+
+
+class Door:
+    """A UNIX socket that listens, and its file."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._path = path
+        self.listener = socket.socket(socket.AF_UNIX)
         before = os.umask(0o117)
         try:
-            offered.bind(str(unix_socket))
+            self.listener.bind(str(path))
         finally:
             os.umask(before)
-        offered.listen()
-        sockets.append(offered)
-        announce(str(unix_socket))
-    configuration = uvicorn.Config(make_app(directory, keys), log_level="warning", access_log=False, lifespan="off")
-    uvicorn.Server(configuration).run(sockets=sockets)
+        self._own = _which(path)
+        self.listener.listen()
+
+    def withdraw(self) -> None:
+        """Remove the file, unless it is another centre's by now or gone."""
+        if self._own is not None and _which(self._path) == self._own:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._own = None
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """What tells one file of that name from the next: device and inode; ``None`` for none that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class _Server(uvicorn.Server):
+    """uvicorn ends by the very signal it was sent: after ``run`` comes nothing, so the door is shut within.
+
+    While the socket is open nobody else's file can have its inode; so its file goes first.
+    """
+
+    def __init__(self, config: uvicorn.Config, door: Door | None) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.withdraw()
+        await super().shutdown(sockets)

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +21,13 @@ from demo import namespace
 from demo.hands import VIRTUAL_READERS, VpcdHand
 from demo.judge import judge
 from demo.morning import Stage, panier, played
+from demo.served import served_centre
 from demo.till_process import Disappointed
 from domain.identity import CardId
 from terminal.bootstrap import pcsc_readers
 
 RULES = Path(__file__).parents[1] / "domain" / "rule-sets" / "gers.toml"
 ADDRESS = "PANIER_DEMO_CENTRE"
-START_BUDGET_S = 20.0
 
 
 def main() -> int:
@@ -74,23 +73,13 @@ def _options() -> argparse.Namespace:
 def _centre(folder: Path) -> Iterator[str]:
     """A centre in ``folder``, serving until the end; its address for the browser."""
     make_centre(folder / "centre", RULES)
-    socket = folder / "centre.sock"
-    log = (folder / "centre.log").open("wb")
-    argv = panier("central", "serve", "--dir", str(folder / "centre"), "--port", "0", "--socket", str(socket))
-    served = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
-    try:
-        assert served.stdout is not None
-        address = served.stdout.readline().decode().strip()
-        until = time.monotonic() + START_BUDGET_S
-        while not socket.exists() and time.monotonic() < until and served.poll() is None:
-            time.sleep(0.02)
-        if not address or served.poll() is not None:
-            raise SystemExit(f"Le centre ne démarre pas : {(folder / 'centre.log').read_text()[-400:]}")
-        yield address
-    finally:
-        served.terminate()
-        served.wait(10)
-        log.close()
+    log = folder / "centre.log"
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(served_centre(folder / "centre", folder / "centre.sock", log, "--port", "0"))
+        except Disappointed as why:
+            raise SystemExit(str(why)) from None
+        yield next(line for line in log.read_text().splitlines() if line.startswith("http://"))
 
 
 def _enter(folder: Path, options: argparse.Namespace) -> int:

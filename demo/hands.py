@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from demo.till_process import TillProcess
+from demo.till_process import Disappointed, TillProcess
 from emulator.card import VirtualCard
 from emulator.field import Exchange
 from emulator.tear import Phase, Tear, tear_on
@@ -20,8 +20,11 @@ from emulator.vpcd import FIRST_READER_PORT, CardInField
 COMMIT_TRANSACTION = 0xC7
 WRITE_RECORD = 0x8B
 VIRTUAL_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
-LIFT_PAUSE_S = 0.9
-"""A hand is not faster than this between two cards; PC/SC looks into a virtual field every 0.4 s only."""
+SEEN_WITHIN_S = 60.0
+HEARD_WITHIN_S = 0.3
+"""PC/SC wakes the till when it has seen that a card has gone; here a till may be slower than that to hear it."""
+_CARD_PRESENT, _ODD_COUNT = 0x20, 0x10000
+"""Bits of dwEventState (PC/SC part 5, SCardGetStatusChange): a card lies there; how many cards came and went, odd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class VpcdHand:
 
     def __init__(self, reader: int) -> None:
         self._port = FIRST_READER_PORT + reader
+        self._reader = VIRTUAL_READERS[reader]
         self._field: CardInField | None = None
 
     def stand_at(self, till: TillProcess) -> None:
@@ -81,7 +85,26 @@ class VpcdHand:
         if self._field is not None:
             self._field.lift()
             self._field = None
-            time.sleep(LIFT_PAUSE_S)
+            wait_until_empty(self._reader)
+
+
+def wait_until_empty(reader: str) -> None:
+    """Wait until PC/SC has seen that no card lies on ``reader``, and told. It looks into a virtual field every 0.4 s.
+
+    Its word that the card is gone is not enough: it says so, too, when resetting one fails, before it has looked. But
+    each card is counted when it comes and when it goes. A reader that is away, or whose PC/SC is, has no card.
+
+    Raises:
+        Disappointed: it has one still after ``SEEN_WITHIN_S``.
+    """
+    from terminal.nfc.pcsc import look
+
+    give_up_s = time.monotonic() + SEEN_WITHIN_S
+    while look()[1].get(reader, 0) & (_CARD_PRESENT | _ODD_COUNT):
+        if time.monotonic() > give_up_s:
+            raise Disappointed(f"PC/SC voit encore une carte sur {reader}")
+        time.sleep(0.02)
+    time.sleep(HEARD_WITHIN_S)
 
 
 def _killer(mishap: Mishap) -> Callable[[Exchange], None]:

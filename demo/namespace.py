@@ -38,7 +38,7 @@ READER_CONFIGURATION = Path("/etc/reader.conf.d/vpcd")
 USB_DEVICES = Path("/dev/bus/usb")
 
 _MARK = "PANIER_NAMESPACE"
-_START_BUDGET_S = 10.0
+_START_BUDGET_S = 60.0
 _STOP_BUDGET_S = 5.0
 _POLL_S = 0.01
 _SI_KERNEL = 0x80  # siginfo_t.si_code of a signal that the terminal sent to its whole foreground group
@@ -203,7 +203,7 @@ class PrivatePcscd:
     def start(self) -> None:
         """Start it and wait until it serves both virtual readers.
 
-        Raises: NamespaceError when it ends or is not ready within 10 s.
+        Raises: NamespaceError when it ends or is not ready within 60 s.
         """
         assert self._process is None, "pcscd already runs"
         _clear_traces()

@@ -13,7 +13,8 @@ from queue import Empty, Queue
 from typing import Any
 
 Event = dict[str, Any]
-USUAL_WAIT_S = 15.0
+USUAL_WAIT_S = 60.0
+"""Nothing takes so long but on a machine with too much to do; what never comes is told after it."""
 
 
 class Disappointed(Exception):

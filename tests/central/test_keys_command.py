@@ -8,7 +8,6 @@ import os
 import pty
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from central.keys import load_keys
 from central.keys.ring import read_ring, unseal_ring
 from central.keys.vaults import DAILY_ROLES, MONEY_ROLES
 from central.office import Office
+from demo.served import served_centre
 from domain.identity import Uid
 from domain.money import Cents
 from panier.__main__ import main
@@ -222,22 +222,8 @@ def _lay_open(place: Path) -> None:
 @contextmanager
 def served(desk: Path, *words: str, **environment: str) -> Iterator[Path]:
     socket = desk / "centre.sock"
-    socket.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "panier", "central", "serve", *at(desk), "--socket", str(socket), *words]
-    log = (desk / "serve.log").open("wb")
-    process = subprocess.Popen(
-        argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
-    )
-    try:
-        until = time.monotonic() + 20
-        while not socket.exists() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
-        assert process.poll() is None, (desk / "serve.log").read_text()
+    with served_centre(desk / "centre", socket, desk / "serve.log", *words, env={**os.environ, **environment}):
         yield socket
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 def _code(desk: Path) -> str:
@@ -287,7 +273,7 @@ def test_a_passphrase_asked_on_a_terminal_is_not_shown(desk: Path) -> None:
         while question not in said[before:] or not said.endswith(b": "):
             said += os.read(ours, 1_024)
         os.write(ours, answer + b"\n")
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     said += os.read(ours, 65_536)
     os.close(ours)
     assert "Ouvertes par anne et bruno" in said.decode()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from central.office import Office
+from central.serve import Door
 from sync.batch import decode_answer
 from sync.errors import CentreRefuses
 from sync.http_centre import HttpCentre
@@ -55,7 +56,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(office, stall, anne, url, unix_socket)
     finally:
         child.send_signal(signal.SIGTERM)
-        assert child.wait(10) in (0, -signal.SIGTERM)
+        assert child.wait(30) in (0, -signal.SIGTERM)
+        assert not unix_socket.exists(), "it takes its socket away"
         child.stdout.close()
         office.close()
 
@@ -169,3 +171,18 @@ def test_a_name_with_markup_is_drawn_as_text(served: Served) -> None:
     reply = raw(served, b"GET / HTTP/1.1\r\nhost: centre\r\nconnection: close\r\n\r\n")
     assert b"<script>alert" not in reply
     assert b"&lt;script&gt;" in reply
+
+
+def test_a_socket_is_removed_by_the_centre_that_made_it_and_by_no_other(tmp_path: Path) -> None:
+    """A new centre may have taken the place of one that is still ending."""
+    first, second = Door(tmp_path / "s"), Door(tmp_path / "s")
+    first.withdraw()
+    first.listener.close()
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(tmp_path / "s"))
+    second.withdraw()
+    assert not (tmp_path / "s").exists()
+    (tmp_path / "s").touch()
+    second.withdraw()
+    assert (tmp_path / "s").exists()
+    second.listener.close()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from central.office import Office, make_centre
 from demo.in_process import issue_in_process
+from demo.served import served_centre
 from demo.till_process import TillProcess
 from domain.identity import PurseNumber
 from domain.money import Cents
@@ -38,13 +40,8 @@ class Market:
         self.till = folder / "till"
         self.card = folder / "card.json"
 
-    def serve(self) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "panier", "central", "serve", "--dir", str(self.folder / "centre")]
-        served = subprocess.Popen([*argv, "--socket", str(self.socket)], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 20
-        while not self.socket.exists() and time.monotonic() < until:
-            time.sleep(0.02)
-        return served
+    def served(self) -> AbstractContextManager[None]:
+        return served_centre(self.folder / "centre", self.socket, self.folder / "centre.log")
 
     def sync(self, *more: str) -> subprocess.CompletedProcess[str]:
         return panier("sync", "--dir", str(self.till), "--socket", str(self.socket), *more)
@@ -76,13 +73,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Market:
     office.grant(card, PurseNumber(1), Cents(4_000), start, start.replace(year=start.year + 1))
     code = office.new_code(office.put_merchant("Ferme", ("referenced",), "vegetables").number)
     office.close()
-    served = market.serve()
-    try:
+    with market.served():
         done = panier("enrol", "--dir", str(market.till), "--socket", str(market.socket), code.text)
         assert done.returncode == 0, done.stderr
-    finally:
-        served.terminate()
-        served.wait(10)
     market.pay(1, 500)
     return market
 
@@ -101,12 +94,8 @@ def test_an_unreachable_centre_is_said_so_and_the_payment_waits(market: Market) 
     done = market.sync()
     assert done.returncode == 1
     assert "Rien n'est perdu" in last_line(done) or "injoignable" in last_line(done)
-    served = market.serve()
-    try:
+    with market.served():
         sent = market.sync("--json")
-    finally:
-        served.terminate()
-        served.wait(10)
     assert sent.returncode == 0, sent.stderr
     assert json.loads(sent.stdout)["pending"] == 0
     office = Office(market.folder / "centre")
@@ -115,17 +104,13 @@ def test_an_unreachable_centre_is_said_so_and_the_payment_waits(market: Market) 
 
 
 def test_a_centre_that_lies_about_the_journal_freezes_the_terminal_and_keeps_everything(market: Market) -> None:
-    served = market.serve()
-    try:
+    with market.served():
         assert market.sync().returncode == 0
         base = sqlite3.connect(market.folder / "centre" / "centre.db")
         base.execute("UPDATE terminal SET head_hash = ?", (bytes(32),))
         base.commit()
         base.close()
         done = market.sync()
-    finally:
-        served.terminate()
-        served.wait(10)
     assert done.returncode == 1
     assert "enrôler à nouveau" in last_line(done)
     journal = sqlite3.connect(market.till / "journal-000001.db")
@@ -159,14 +144,10 @@ def test_a_terminal_that_was_never_enrolled_says_what_to_do(tmp_path: Path) -> N
 
 
 def test_a_mistyped_code_enrols_nothing(market: Market, tmp_path: Path) -> None:
-    served = market.serve()
-    try:
+    with market.served():
         code = "0000-" * 7 + "0000"
         done = panier("enrol", "--dir", str(tmp_path / "new"), "--socket", str(market.socket), code)
         short = panier("enrol", "--dir", str(tmp_path / "new"), "--socket", str(market.socket), "1234")
-    finally:
-        served.terminate()
-        served.wait(10)
     for each in (done, short):
         assert each.returncode == 1
         assert "code" in last_line(each)

@@ -31,7 +31,7 @@ from demo.namespace import (
 pytestmark = pytest.mark.pcsc
 
 ATR = bytes.fromhex("3B8180018080")  # DESFire through PC/SC, ISO 14443-4 (PC/SC part 3, 3.1.3.2.3)
-BUDGET_S = 15.0
+BUDGET_S = 60.0
 
 
 # --- scenes, run inside ---------------------------------------------------------------------------

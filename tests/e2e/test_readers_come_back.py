@@ -31,6 +31,7 @@ from demo.__main__ import RULES, issue_through_pcsc
 from demo.hands import COMMIT_TRANSACTION, VIRTUAL_READERS, Mishap, VpcdHand
 from demo.morning import panier
 from demo.namespace import PCSCD_SOCKET, PrivatePcscd, enter, namespaces_available
+from demo.served import served_centre
 from demo.till_process import Disappointed, TillProcess
 from domain.identity import CardId, PurseNumber
 from domain.money import Cents
@@ -88,7 +89,7 @@ class Pcscd(PrivatePcscd):
         self._process = None
 
 
-def eventually(condition: Any, budget_s: float = 10.0) -> None:
+def eventually(condition: Any, budget_s: float = 60.0) -> None:
     until = time.monotonic() + budget_s
     while not condition():
         assert time.monotonic() < until, "it does not come"
@@ -99,11 +100,8 @@ def eventually(condition: Any, budget_s: float = 10.0) -> None:
 def a_stall(folder: Path) -> Iterator[None]:
     """A centre, one card with 80 € and one enrolled terminal."""
     make_centre(folder / "centre", RULES)
-    socket, log = folder / "centre.sock", (folder / "centre.log").open("wb")
-    argv = panier("central", "serve", "--dir", str(folder / "centre"), "--port", "0", "--socket", str(socket))
-    served = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=log)
-    try:
-        eventually(socket.exists, 20)
+    socket = folder / "centre.sock"
+    with served_centre(folder / "centre", socket, folder / "centre.log"):
         (folder / "cards").mkdir()
         VirtualCard.blank(bytes.fromhex(UID), folder / "cards" / "card.json")
         card = issue_through_pcsc(folder, folder / "cards" / "card.json", 0)
@@ -112,10 +110,6 @@ def a_stall(folder: Path) -> Iterator[None]:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         yield
-    finally:
-        served.terminate()
-        served.wait(10)
-        log.close()
 
 
 def grant_and_code(folder: Path, card: CardId) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 from central.office import Office, make_centre
 from demo.in_process import issue_in_process
+from demo.served import served_centre
 from demo.till_process import TillProcess
 from domain.identity import CardId, PurseNumber
 from domain.money import Cents
@@ -53,16 +53,8 @@ class Market:
     @contextlib.contextmanager
     def served(self) -> Iterator[None]:
         """The centre serves while the block lasts."""
-        argv = panier("central", "serve", "--dir", str(self.folder / "centre"), "--socket", str(self.socket))
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 20
-        while not self.socket.exists() and time.monotonic() < until:
-            time.sleep(0.02)
-        try:
+        with served_centre(self.folder / "centre", self.socket, self.folder / "centre.log"):
             yield
-        finally:
-            process.terminate()
-            process.wait(10)
 
     def run(self, *words: str) -> str:
         """A command that works; its output."""

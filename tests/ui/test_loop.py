@@ -10,7 +10,7 @@ from terminal.loop import Answer, TillLoop
 from terminal.ports import Presence
 from terminal.ui.scripted import ScriptedTill, Step
 
-LONG_S = 5.0
+LONG_S = 60.0
 
 
 class Ear:

@@ -18,7 +18,7 @@ from emulator.vpcd import CardInField
 
 GET_UID = bytes.fromhex("FFCA000000")
 GET_VERSION = bytes.fromhex("9060000000")
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 # --- in the process

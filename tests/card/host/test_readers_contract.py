@@ -10,13 +10,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from demo.hands import wait_until_empty
 from demo.namespace import PrivatePcscd, enter, inside, namespaces_available, private_pcscd
 from domain.identity import SlotFile, Uid
 from emulator.card import VirtualCard
@@ -45,9 +46,8 @@ if TYPE_CHECKING:
 
 FIRST_READER, SECOND_READER = "Virtual PCD 00 00", "Virtual PCD 00 01"
 READER_ID = bytes([1, 0, 0, 7, 0, 0, 1]) + bytes(9)
-BUDGET_S = 10.0
-HANG_S = 1.0
-LIFT_PAUSE_S = 0.9  # pcscd looks into a virtual field every 0.4 s only
+BUDGET_S = 60.0
+HANG_S = 0.3
 FEW_LOOKS_S = 0.5
 
 
@@ -139,7 +139,7 @@ class PcscCounter(Counter):
 
     def swap(self, card: VirtualCard) -> None:
         self.lift()
-        time.sleep(LIFT_PAUSE_S)
+        wait_until_empty(FIRST_READER)
         self.lay(card)
 
     def close(self) -> None:
@@ -246,13 +246,14 @@ def contact_with(counter: Counter, stall: Stall, budget_s: float = 5.0) -> Itera
         contact.close()
 
 
-def pay(contact: Any, stall: Stall, *amounts: int) -> Any:
+def pay(contact: Any, stall: Stall, *amounts: int, before_commit: Callable[[], None] = lambda: None) -> Any:
     card = contact.authenticate(stall.ref)
     head = card.open(READER_ID, all_logs=False)
     card.values([SlotFile(n + 1) for n in range(len(amounts))])
     plan = stall.plan_of(head.tmc + 1, *amounts)
     foretold = card.foretell(plan)
     card.stage(plan)
+    before_commit()
     proof = card.commit()
     assert proof.tmi == foretold
     return proof
@@ -388,20 +389,28 @@ class TestReaders:
     def test_a_card_that_answers_too_late_leaves_the_reader_stuck_until_it_has_answered(
         self, counter: Counter, stall: Stall
     ) -> None:
+        """It has plenty of time until Commit, and little for that, however busy the machine is."""
+        answers, deadline = threading.Event(), stall.clock.deadline(BUDGET_S)
+
         def late(answer: bytes) -> bytes:
-            time.sleep(HANG_S)
+            answers.wait(BUDGET_S)
             return answer
+
+        def time_is_short() -> None:
+            stall.clock.skip_s = stall.clock.left_s(deadline) - HANG_S
 
         counter.lay(VirtualCard.load(stall.path), Fault(Moment(instruction=0xC7), late))
         presence = counter.inbox.take(CardPresented).presence
-        contact = counter.readers.connect(presence, stall.clock.deadline(0.6))
+        contact = counter.readers.connect(presence, deadline)
         with pytest.raises(OutcomeUnknown) as caught:
-            pay(contact, stall, 100)
+            pay(contact, stall, 100, before_commit=time_is_short)
+        stall.clock.skip_s = 0.0
         assert isinstance(caught.value.__cause__, ReaderStuck)
         contact.close()
         assert counter.inbox.take(ReaderWent).is_stuck
         with pytest.raises(ReaderStuck):
             counter.readers.connect(presence, stall.clock.deadline(1))
+        answers.set()
         counter.inbox.take(ReaderCame)
         assert len([event for event in counter.inbox.all if isinstance(event, ReaderWent)]) == 1
         counter.lift()
@@ -528,7 +537,7 @@ class TestPcsc:
         mute.lift()
         assert counter.inbox.take(CardsClash).reader == FIRST_READER
         assert CardPresented not in [type(event) for event in counter.inbox.all]
-        time.sleep(LIFT_PAUSE_S)
+        wait_until_empty(FIRST_READER)
         counter.lay(VirtualCard.load(stall.path))
         with contact_with(counter, stall) as contact:
             assert pay(contact, stall, 5).tmc == 1

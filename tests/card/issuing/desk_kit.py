@@ -82,7 +82,7 @@ class Bench:
         awake = VirtualNtag.load(card) if isinstance(card, MemoryStore) else VirtualCard.load(card.store)
         self.field.present(awake, tuple(disturbances))
         self.readers.field_changed(READER, is_present=True)
-        while not isinstance(event := self.posted.get(timeout=1), CardPresented):
+        while not isinstance(event := self.posted.get(timeout=60), CardPresented):
             pass
         return event
 

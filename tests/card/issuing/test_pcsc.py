@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from central.office import Office, make_centre
+from demo.hands import VIRTUAL_READERS, wait_until_empty
 from demo.namespace import enter, namespaces_available, private_pcscd
 from domain.identity import Uid
 from emulator.card import VirtualCard
@@ -28,8 +29,7 @@ from tests.card.issuing.kit import HeldCard
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "domain" / "rule-sets" / "gers.toml"
-LIFT_PAUSE_S = 0.9  # pcscd looks into a virtual field every 0.4 s only
-BUDGET_S = 20.0
+BUDGET_S = 60.0
 
 
 def laid_until(word: str, said: Path, card: Path, *disturbances: Disturbance) -> None:
@@ -40,7 +40,7 @@ def laid_until(word: str, said: Path, card: Path, *disturbances: Disturbance) ->
     while word not in said.read_text()[heard:] and time.monotonic() < until:
         time.sleep(0.02)
     field.lift()
-    time.sleep(LIFT_PAUSE_S)
+    wait_until_empty(VIRTUAL_READERS[0])
 
 
 def scene(directory: Path) -> int:

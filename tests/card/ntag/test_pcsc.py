@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bench.market import Seller, disk
-from demo.hands import LIFT_PAUSE_S
+from demo.hands import VIRTUAL_READERS, wait_until_empty
 from demo.namespace import enter, namespaces_available, private_pcscd
 from emulator.ntag424.card import VirtualNtag
 from emulator.state_file import MemoryStore
@@ -30,7 +30,7 @@ from terminal.sale import Till
 from tests.card.ntag.kit import HeldTag, issued_tag, order_for, word_for
 from tests.sale.test_tear_and_power_cut import paid_by_journal
 
-BUDGET_S = 20.0
+BUDGET_S = 60.0
 SETTLED_S = 0.3
 WRITE = 0x8D
 ANSWERS = say.Paid | say.PutBack | say.PutSameBack | say.NotHere | say.PaysNothing | say.Split
@@ -53,7 +53,7 @@ class Stall(Seller):
         field.present()
         answers, until_s = self._answers(time.monotonic() + BUDGET_S), time.monotonic() + BUDGET_S
         field.lift()
-        time.sleep(LIFT_PAUSE_S)
+        wait_until_empty(VIRTUAL_READERS[0])
         while time.monotonic() < until_s:
             try:
                 self.tell(self.inbox.get(timeout=SETTLED_S))

@@ -21,6 +21,7 @@ import click
 import pytest
 
 import emulator.state
+from demo.hands import VIRTUAL_READERS, wait_until_empty
 from demo.namespace import enter, inside, namespaces_available, private_pcscd
 from domain.identity import Uid
 from emulator.card import VirtualCard
@@ -408,7 +409,7 @@ def scene(folder: Path) -> int:
                 time.sleep(0.25)
                 field.lift()
             elif "Reposez" in line:
-                time.sleep(0.6)  # pcscd looks at a virtual reader every 0.4 s
+                wait_until_empty(VIRTUAL_READERS[0])
                 field.present()
         status = command.wait()
         reading.join()

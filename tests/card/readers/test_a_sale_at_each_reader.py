@@ -25,7 +25,7 @@ from tests.card.readers.pn532_chip import Pn532Chip
 from tests.card.readers.udp_card import UdpField
 
 COMMIT, WRITE_RECORD = 0xC7, 0x8B
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 class SellerAtAReader(Seller):

@@ -36,7 +36,7 @@ def test_a_reader_named_by_kind_and_place_is_opened_and_bears_that_name(
     readers = chosen_readers(name)(KeyStore(stall.keys), stall.clock, post)
     place.lay(VirtualCard.load(stall.path))
     readers.start()
-    assert has_card.wait(5)
+    assert has_card.wait(60)
     readers.close()
     place.unplug() if kind == "pn532" else place.close()
     assert told[0] == ReaderCame(name)

@@ -280,7 +280,7 @@ def wait_for(told: list[Inward], event: Inward) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until, "it does not come"
         time.sleep(0.01)
