@@ -153,8 +153,10 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         why = voids.fault(store, made.place, chip.card, tmc, undone, is_record=True)
         return quarantined(why) if why else POSTED
     if not facts.is_void:
-        redecision.look_again(store, keys, chip, envelope, facts, entitlement)
-        earnings.note(store, keys, chip.card, envelope, facts, entitlement)
+        is_behind = redecision.goes_back(store, envelope)
+        redecision.look_again(store, keys, chip, envelope, facts, entitlement, is_behind=is_behind)
+        if not is_behind:
+            earnings.note(store, keys, chip.card, envelope, facts, entitlement)
     excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 

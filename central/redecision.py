@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Final
 
-from central import merchants, rule_versions
+from central import kept_lists, merchants, rule_versions
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import Chip, is_signed
@@ -17,6 +17,7 @@ from domain.decision import Decision
 from domain.money import Cents, in_euros
 from domain.purse import Entitlement
 from domain.slip import Slip
+from sync.bundle import Kind
 from sync.card_format import read_slip
 from sync.cbor import Map, Value, take_int, take_list
 from sync.errors import FormatError, Malformed
@@ -26,6 +27,7 @@ from sync.tmac import TransactionInput
 
 UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
 UNKNOWN_MERCHANT: Final = "fiche n° {version} du stand inconnue ici, pas redécidé"
+OLDER: Final = "règles ou fiche plus anciennes que celles d'un paiement d'avant de cette caisse, pas redécidé"
 UNREADABLE: Final = "l'enregistrement ne dit pas comment il a été décidé, pas redécidé"
 OTHERWISE: Final = "décidé autrement ici : {what}"
 _PARTS: Final = {
@@ -40,6 +42,30 @@ _PAID_AT: Final = 3
 """Where a line of Pay.LINES has the cents paid of it."""
 
 
+def goes_back(store: Store, envelope: Envelope) -> bool:
+    """Whether a payment names older rules or an older entry than one before it in its chain: a till's never go back.
+
+    Versions this centre does not know are another matter (``look_again``). Inside a transaction of the store.
+    """
+    rules, version = envelope.rules_version, envelope.body.get(Pay.MERCHANT_VERSION)
+    if not isinstance(version, int) or not 0 < rules <= kept_lists.newest_of(store, Kind.RULE_SET):
+        return False
+    if not 0 < version <= rule_versions.MOST_VERSION or merchants.entry_named(store, envelope, version) is None:
+        return False
+    where = (envelope.terminal, envelope.epoch)
+    before = store.one("SELECT rules, merchant FROM version_named WHERE terminal = ? AND epoch = ?", *where)
+    if before is None:
+        store.put("version_named", terminal=where[0], epoch=where[1], rules=rules, merchant=version)
+        return False
+    store.change(
+        "UPDATE version_named SET rules = max(rules, ?), merchant = max(merchant, ?) WHERE terminal = ? AND epoch = ?",
+        rules,
+        version,
+        *where,
+    )
+    return bool(rules < before["rules"] or version < before["merchant"])
+
+
 def look_again(
     store: Store,
     keys: CentralKeys,
@@ -47,6 +73,8 @@ def look_again(
     envelope: Envelope,
     facts: TransactionInput,
     entitlement: Entitlement | None,
+    *,
+    is_behind: bool = False,
 ) -> None:
     """Decide a posted payment again and keep what is to be said of it, if anything; nothing else changes.
 
@@ -55,8 +83,9 @@ def look_again(
     Args:
         facts: of the record's TMI.
         entitlement: the centre's own word, in force after the transaction.
+        is_behind: whether the record goes back to older versions (``goes_back``).
     """
-    why = _finding(store, keys, chip, envelope, facts, entitlement)
+    why = OLDER if is_behind else _finding(store, keys, chip, envelope, facts, entitlement)
     if why:
         where = {"terminal": envelope.terminal, "epoch": envelope.epoch, "seq": envelope.seq}
         store.put_new("decided_otherwise", **where, why=why)

@@ -114,6 +114,8 @@ TABLES: Final = (
         campaign TEXT NOT NULL, month INTEGER NOT NULL, base INTEGER NOT NULL, cap INTEGER, shown INTEGER,
         rules_version INTEGER NOT NULL, PRIMARY KEY (terminal, epoch, seq))""",
     "CREATE INDEX earning_card ON earning (card, campaign, month)",
+    """CREATE TABLE version_named (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, rules INTEGER NOT NULL,
+        merchant INTEGER NOT NULL, PRIMARY KEY (terminal, epoch))""",
     "CREATE TABLE to_settle (card BLOB PRIMARY KEY)",
     "CREATE TABLE rule_text (version INTEGER PRIMARY KEY, text TEXT NOT NULL, taken_at INTEGER NOT NULL)",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,

@@ -32,6 +32,7 @@ CONCLUDED: Final = (
     "entitlement_found",
     "decided_otherwise",
     "earning",
+    "version_named",
 )
 _REFUSED: Final = ("the terminal's certificate has expired", BEFORE_TIME, "unknown version%")
 _NEW_COLUMNS: Final = (

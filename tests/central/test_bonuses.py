@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.market import NOON, HeldCard, Seller, disk, issued
-from central import bonuses, grants, households
+from central import bonuses, grants, households, merchants, redecision
 from central.keys import CentralKeys
+from central.merchants import PointOfSale
 from central.office import Office
 from central.report import report
 from central.upgrade import conclude_again
@@ -319,6 +320,26 @@ def test_a_bonus_of_rules_that_changed_since_is_granted_by_the_rules_it_was_show
     market.office.take_rules(later)
     farm.send(market.office)
     assert sums(market.grant(MARCH_FIRST)) == [(card.order.card, 500)]
+
+
+def test_a_till_that_goes_back_to_an_older_entry_of_its_stall_earns_nothing_and_is_pointed_at(
+    market: Market, card: HeldCard, farm: Place
+) -> None:
+    pay(farm, card, ("bread", 1_000))
+    farm.send(market.office)
+    with market.office.store.writing():
+        entry = merchants.entry(market.office.store, PointOfSale(farm.stall.enrolled.certificate.merchant, 1))
+        merchants.keep(market.office.store, replace(entry, groups=frozenset({"referenced"})))
+    farm.till.close()
+    market.teach(farm)
+    farm.till.open()
+    farm.till.accept()
+    pay(farm, card, ("bread", 900))
+    farm.send(market.office)
+    pay(farm, card, ("bread", 800))
+    farm.send_with(market.office, {Pay.MERCHANT_VERSION: 1})
+    assert sums(market.grant(MARCH_FIRST)) == [(card.order.card, 500)]
+    assert [notice.why for notice in report(market.office).decided_otherwise] == [redecision.OLDER]
 
 
 @pytest.mark.parametrize(
