@@ -78,6 +78,10 @@ SENTENCES: Final[dict[Kind, str]] = {
         "Le lecteur {reader} est branché et le service de cartes ne le voit pas. Débranchez-le, rebranchez-le ; "
         "sinon « systemctl restart pcscd »."
     ),
+    Kind.PCSC_READER_GONE: (
+        "pcscd a encore « {reader} » dans sa liste, mais ne l'atteint plus. Rebranchez-le ; s'il ne revient pas, "
+        "redémarrez pcscd."
+    ),
     Kind.HELD_EXCLUSIVELY: "Un autre programme tient « {reader} » pour lui seul. Fermez-le.",
     Kind.VIRTUAL_READER: (
         "« {reader} » est un lecteur virtuel, ouvert au réseau. Sur une vraie caisse : « apt purge vsmartcard-vpcd »."

@@ -19,6 +19,7 @@ _SECURITY_VIOLATION: Final = 0x8010006A
 _NO_SERVICE: Final = frozenset({0x8010001D, 0x8010001E})
 _NO_READERS: Final = 0x8010002E
 _EXCLUSIVE: Final = 0x80  # SCARD_STATE_EXCLUSIVE
+_GONE: Final = 0x04 | 0x08  # SCARD_STATE_UNKNOWN, SCARD_STATE_UNAVAILABLE
 _VIRTUAL: Final = "Virtual PCD"
 _MEGABYTE: Final = 1 << 20
 
@@ -160,7 +161,8 @@ def _needs_pcsc(stack: Stack) -> bool:
 
 def _has_any_reader(stack: Stack) -> bool:
     listed = stack.pcsc.readers if isinstance(stack.pcsc, Pcsc) else {}
-    return bool(stack.usb or stack.serial_wanted or any(not stack.is_sam_slot(name) for name in listed))
+    usable = (name for name, state in listed.items() if not (stack.is_sam_slot(name) or state & _GONE))
+    return bool(stack.usb or stack.serial_wanted or any(usable))
 
 
 def _pcsc(stack: Stack) -> Iterator[Finding]:
@@ -190,6 +192,9 @@ def _asked(stack: Stack, pcsc: Pcsc) -> Iterator[Finding]:
 def _listed(stack: Stack, readers: Mapping[str, int]) -> Iterator[Finding]:
     for name, state in readers.items():
         is_sam = stack.is_sam_slot(name)
+        if state & _GONE:
+            yield found(Kind.PCSC_READER_GONE, reader=name)
+            continue
         yield found(Kind.SAM_SLOT if is_sam else Kind.PCSC_READER, reader=name)
         if state & _EXCLUSIVE and not is_sam and not stack.till_runs:
             yield found(Kind.HELD_EXCLUSIVELY, reader=name)

@@ -34,6 +34,7 @@ class Kind(Enum):
     PCSC_DENIED = "pcsc_denied"
     PCSC_FAULT = "pcsc_fault"
     PCSC_SEES_NONE = "pcsc_sees_none"
+    PCSC_READER_GONE = "pcsc_reader_gone"
     HELD_EXCLUSIVELY = "held_exclusively"
     VIRTUAL_READER = "virtual_reader"
     NO_PYSERIAL = "no_pyserial"

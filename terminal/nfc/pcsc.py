@@ -311,12 +311,9 @@ class _StatusThread:
                 continue
             if code != _OK:
                 return
-            known = {
-                name: state & ~scard.SCARD_STATE_CHANGED
-                for name, state, _atr in seen
-                if name != _NEW_READER and not state & _GONE_STATE
-            }
-            self._tell([_field_state(name, state) for name, state in known.items()])
+            # also of a reader that is gone: asked for as never seen it would be answered at once, again and again
+            known = {name: state & ~scard.SCARD_STATE_CHANGED for name, state, _atr in seen if name != _NEW_READER}
+            self._tell([_field_state(name, state) for name, state in known.items() if not state & _GONE_STATE])
 
 
 def _field_state(reader: str, state: int) -> FieldState:

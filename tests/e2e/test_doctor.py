@@ -200,6 +200,7 @@ FAULTS: dict[Kind, Callable[[Picture], object]] = {
     Kind.PCSC_DENIED: lambda picture: picture.answers(Pcsc(0x8010006A, {})),
     Kind.PCSC_FAULT: lambda picture: picture.answers(Pcsc(0x80100001, {})),
     Kind.PCSC_SEES_NONE: lambda picture: picture.answers(Pcsc(0, {})),
+    Kind.PCSC_READER_GONE: lambda picture: picture.answers(Pcsc(0, {"ACS ACR1252 [PICC]": 0x08})),
     Kind.HELD_EXCLUSIVELY: lambda picture: picture.answers(Pcsc(0, {"ACS ACR1252 [PICC]": 0x12 | 0x80})),
     Kind.VIRTUAL_READER: lambda picture: picture.answers(Pcsc(0, {**NAMES, "Virtual PCD 00 00": 0x12})),
     Kind.NO_PYSERIAL: break_by_pyserial,
