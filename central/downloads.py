@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from central import bonuses, kept_lists, merchants, rule_versions
+from central import cap_shares, kept_lists, merchants
 from central.days import number_of
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
@@ -15,6 +14,7 @@ from central.merchants import PointOfSale
 from central.store import Store
 from domain.allotment import month_of
 from domain.identity import CardId, TerminalId, Uid
+from domain.rule_set import RuleSet
 from sync.batch import Versions
 from sync.bundle import Item, Kind, encode_bundle
 from sync.crypto import public_key
@@ -26,13 +26,13 @@ _KEYS_MONTH: Final = "card keys month"
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The terminal that asks: its id, its public key (65 B), where it stands, the lists it holds, and when it asks."""
+    """The terminal that asks: its id, its public key (65 B), where it stands, the lists it holds, and its programme."""
 
     terminal: TerminalId
     device_key: bytes
     place: PointOfSale
     held: Versions
-    at: datetime
+    programme: str
 
 
 def newest(store: Store, keys: CentralKeys, place: PointOfSale) -> Versions:
@@ -41,7 +41,7 @@ def newest(store: Store, keys: CentralKeys, place: PointOfSale) -> Versions:
         rules=kept_lists.newest_of(store, Kind.RULE_SET),
         hot_list=kept_lists.newest_of(store, Kind.HOT_LIST),
         merchant=merchants.entry(store, place).version,
-        card_keys=store.current_number("card keys"),
+        card_keys=cap_shares.newest_version(store),
         entitlements=store.current_number("entitlement change"),
         centre_keys=keys.public().version,
         terminals=kept_lists.newest_of(store, Kind.TERMINALS),
@@ -69,7 +69,7 @@ def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
             has.card_keys,
             asking.terminal,
             public_key(asking.device_key),
-            _card_keys(store, keys, asking.at),
+            _card_keys(store, keys, asking.programme),
             LISTS_ID,
             sign,
         )
@@ -81,28 +81,26 @@ def bundle(store: Store, keys: CentralKeys, asking: Asking) -> bytes:
     return encode_bundle(items)
 
 
-def renew_card_keys(store: Store, today: date) -> None:
-    """A new version of the card keys in each new month: shares of a month cap follow the campaigns and the households.
+def renew_card_keys(store: Store, rules: RuleSet, today: date, at: datetime) -> None:
+    """Write down what the card keys to be handed out tell of shares of a month cap; a new version in each new month.
 
-    Inside a transaction of the store.
+    Inside a transaction of the store, before a bundle is made.
     """
     month = number_of(month_of(today).first)
     if store.current_number(_KEYS_MONTH) != month and store.one("SELECT 1 FROM household_card") is not None:
         store.put_new("meta", name=_KEYS_MONTH, value=month)
         store.change("UPDATE meta SET value = ? WHERE name = ?", month, _KEYS_MONTH)
         store.next_number("card keys")
+    cap_shares.write_down(store, rules, today, at)
 
 
-def _card_keys(store: Store, keys: CentralKeys, at: datetime) -> tuple[CardKey, ...]:
-    rules = rule_versions.newest(store, keys)
-    programme, today = rules.programme, at.astimezone(ZoneInfo(rules.timezone)).date()
-    found = []
+def _card_keys(store: Store, keys: CentralKeys, programme: str) -> tuple[CardKey, ...]:
+    found, shares = [], cap_shares.listed(store)
     for row in store.all("SELECT card, uid, aid, expires_at FROM card ORDER BY card"):
         card, uid, aid = CardId(bytes(row["card"])), Uid(bytes(row["uid"])), bytes(row["aid"])
         expires = None if row["expires_at"] is None else datetime.fromtimestamp(row["expires_at"], UTC)
         key = keys.card_key(1, uid, aid, programme, card)
-        shares = bonuses.shares_of(store, card, rules, today)
-        found.append(CardKey(card, uid, programme, aid, expires, key, shares))
+        found.append(CardKey(card, uid, programme, aid, expires, key, shares.get(card, ())))
     return tuple(found)
 
 

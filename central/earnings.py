@@ -7,9 +7,11 @@ campaign, the purses and the merchant's groups and certificates are those of the
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from central import merchants, rule_versions
@@ -25,12 +27,15 @@ from domain.identity import CardId, SlotFile
 from domain.money import Cents, total
 from domain.purse import Entitlement
 from domain.rule_set import Purse, RuleSet
+from sync.bundle import Kind
 from sync.card_format import decode_log_record
 from sync.cbor import Map, take_int, take_list
 from sync.errors import FormatError, Malformed
 from sync.record import Envelope, Pay
 from sync.replay import basket_of
 from sync.tmac import TransactionInput
+
+_MOST_CENTS: Final = 1_000_000_000
 
 
 def note(
@@ -40,15 +45,19 @@ def note(
     envelope: Envelope,
     facts: TransactionInput,
     entitlement: Entitlement | None,
+    received_at: datetime,
 ) -> None:
     """Keep what a posted payment adds to its card's month, if anything; inside a transaction of the store.
 
-    The month is the one the card's own log record counts it in. A record that does not say who paid what earns
-    nothing and holds up nobody; the second decision (central/redecision.py) points at it.
+    The month is the one the card's own log record counts it in, as far as that can be true: not before the record
+    before it on the card, the centre's word it was made under, or the earliest it was; not after the latest it was, or
+    after it came here. Rules that were replaced longer ago than lists may be old earn nothing. A record that does not
+    say who paid what earns nothing and holds up nobody; the second decision (central/redecision.py) points at it.
 
     Args:
         facts: of the record's TMI.
         entitlement: the centre's own word, in force after the transaction.
+        received_at: when the record came, aware UTC.
     """
     rules = rule_versions.of_version(store, keys, envelope.rules_version)
     if rules is None or entitlement is None:
@@ -57,9 +66,10 @@ def note(
         version = take_int(envelope.body, Pay.MERCHANT_VERSION, rule_versions.MOST_VERSION)
         merchant = merchants.entry_named(store, envelope, version)
         zone = ZoneInfo(rules.timezone)
-        day = decode_log_record(facts.own_log).minutes_at.astimezone(zone).date()
+        at = _when(envelope, facts, entitlement, received_at)
+        day = at.astimezone(zone).date()
         campaign = rules.campaign_on(day)
-        if merchant is None or campaign is None:
+        if merchant is None or campaign is None or _was_replaced_long_before(store, rules, at):
             return
         days = days_of(_instant(envelope.t_lo), _instant(envelope.t_late), zone)
         basket = basket_of(envelope.body)
@@ -83,12 +93,32 @@ def note(
             seq=envelope.seq,
             card=card,
             campaign=campaign.code,
+            purse=int(next(purse.number for purse in rules.purses if purse.code == campaign.into)),
+            at=int(at.timestamp()),
             month=number_of(month_of(day).first),
             base=int(base),
             cap=cap,
             shown=shown,
             rules_version=rules.version,
         )
+
+
+def _when(envelope: Envelope, facts: TransactionInput, entitlement: Entitlement, received_at: datetime) -> datetime:
+    """When a payment was made: the time of its log record, between what surely came before it and what surely after."""
+    told, before = decode_log_record(facts.own_log).minutes_at, [_instant(envelope.t_lo), entitlement.issued_at]
+    with contextlib.suppress(FormatError, IndexError):
+        before.append(decode_log_record(facts.logs[0]).minutes_at)
+    latest = min(_instant(envelope.t_late), received_at)
+    return min(max(told, *before), latest)
+
+
+def _was_replaced_long_before(store: Store, rules: RuleSet, at: datetime) -> bool:
+    """Whether a newer version was signed longer before than a till's lists may be old and still pay."""
+    oldest_s = 86_400 * max(tier.max_age_days for tier in rules.ceilings.tiers)
+    signed_at = store.number(
+        "SELECT min(signed_at) FROM signed_list WHERE kind = ? AND version > ?", int(Kind.RULE_SET), rules.version
+    )
+    return bool(signed_at) and signed_at + oldest_s < at.timestamp()
 
 
 def _shares(body: Map, basket: Basket, debits: tuple[Debit, ...]) -> Mapping[int, tuple[Debit, ...]]:
@@ -118,7 +148,8 @@ def _shown(body: Map) -> tuple[int | None, int | None]:
     """The bonus the till showed, and the card's share of the cap as it knew it; ``None`` where it did not."""
     match body.get(Pay.BONUS):
         case [_, _, (int() | None) as shown, (int() | None) as cap]:
-            return shown, cap
+            if all(value is None or 0 <= value <= _MOST_CENTS for value in (shown, cap)):
+                return shown, cap
     raise Malformed("a bonus is a base, a base before, what was shown and a share")
 
 

@@ -6,15 +6,13 @@ What is written down holds from a day on; nothing is written over, so that any f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 from central.days import day_of, number_of
 from central.store import Store
-from domain.allotment import Size, Span, month_of, split
+from domain.allotment import Size, Span, month_of
 from domain.identity import CardId, PurseNumber
-from domain.money import ZERO, Cents
-from domain.rule_set import RuleSet
 
 MOST_PEOPLE: Final = 30
 
@@ -147,6 +145,20 @@ def on(store: Store, number: int, day: date) -> Household:
     return Household(number, size, _held_on(store, number, number_of(day)))
 
 
+def holder_in(store: Store, card: CardId, day: date) -> int | None:
+    """The household that held a card in the month of a day, the last one of several; ``None``: nobody's."""
+    whole = month_of(day)
+    assert whole.last is not None
+    row = store.one(
+        """SELECT household FROM household_card WHERE card = ? AND first_day <= ?
+        AND (last_day IS NULL OR last_day >= ?) ORDER BY first_day DESC LIMIT 1""",
+        card,
+        number_of(whole.last),
+        number_of(whole.first),
+    )
+    return None if row is None else int(row["household"])
+
+
 def cards_in_use(store: Store, number: int, day: date) -> tuple[CardId, ...]:
     """The cards a household can pay with on a day: none that is reported lost."""
     lost = {CardId(bytes(row["card"])) for row in store.all("SELECT card FROM card WHERE hot_since IS NOT NULL")}
@@ -162,60 +174,6 @@ def _held_on(store: Store, number: int, day: int) -> tuple[CardId, ...]:
         day,
     )
     return tuple(CardId(bytes(row["card"])) for row in rows)
-
-
-# --- shares of a bonus's month cap ------------------------------------------------------------------------------------
-
-
-def share_of_cap(store: Store, card: CardId, month: date, rules: RuleSet) -> Cents | None:
-    """The most bonus a card may show in a month, in cents: its part of its household's cap.
-
-    Parts are those of the cards a household has when the month begins (in its first month, of those it is first
-    given): what one till has shown is never taken back by another card that comes later. A card that comes within a
-    month has no part until the next.
-
-    Returns:
-        ``None`` for a card that shares with no other, or where no campaign is on.
-    """
-    first = month_of(month).first
-    campaign = rules.campaign_on(first)
-    row = store.one(
-        """SELECT household FROM household_card WHERE card = ? AND first_day <= ?
-        AND (last_day IS NULL OR last_day >= ?) ORDER BY first_day LIMIT 1""",
-        card,
-        number_of(_last_of(first)),
-        number_of(first),
-    )
-    if campaign is None or row is None:
-        return None
-    members = _members(store, row["household"], first)
-    if card not in members:
-        return ZERO
-    return None if len(members) == 1 else split(campaign.month_cap, len(members))[members.index(card)]
-
-
-def _members(store: Store, household: int, first: date) -> tuple[CardId, ...]:
-    held = _held_on(store, household, number_of(first))
-    if held:
-        return held
-    earliest = store.one(
-        "SELECT min(first_day) AS day FROM household_card WHERE household = ? AND first_day > ? AND first_day <= ?",
-        household,
-        number_of(first),
-        number_of(_last_of(first)),
-    )
-    return () if earliest is None or earliest["day"] is None else _held_on(store, household, earliest["day"])
-
-
-def _last_of(first: date) -> date:
-    last = month_of(first).last
-    assert last is not None
-    return last
-
-
-def next_month(month: date) -> date:
-    """The first day of the month after."""
-    return _last_of(month_of(month).first) + timedelta(days=1)
 
 
 def _check_size(size: Size) -> None:

@@ -114,7 +114,7 @@ def _take(
         verdict = ledger.quarantined(BEFORE_TIME)
     else:
         _keep_time(store, terminal, min(envelope.t_lo, int(at.timestamp())))
-        verdict = ledger.post(store, keys, programme, terminal["station"], envelope)
+        verdict = ledger.post(store, keys, programme, terminal["station"], envelope, at)
     _append(store, terminal, seq, data, at, envelope.type, verdict.disposition, verdict.why)
     return verdict.disposition
 

@@ -77,8 +77,14 @@ _BODIES = {
 }
 
 
-def post(store: Store, keys: CentralKeys, programme: str, station: int, envelope: Envelope) -> Verdict:
-    """Take in one record of a chain, its place and signature already verified; inside a transaction of the store."""
+def post(
+    store: Store, keys: CentralKeys, programme: str, station: int, envelope: Envelope, received_at: datetime
+) -> Verdict:
+    """Take in one record of a chain, its place and signature already verified; inside a transaction of the store.
+
+    Args:
+        received_at: when it came, aware UTC.
+    """
     step_aside(store, _place(envelope))
     if envelope.type not in _BODIES:
         return quarantined("unknown record type")
@@ -88,7 +94,7 @@ def post(store: Store, keys: CentralKeys, programme: str, station: int, envelope
         with store.savepoint():
             match envelope.type:
                 case RecordType.PAYMENT | RecordType.VOID | RecordType.IN_DOUBT:
-                    return _post_transaction(store, keys, programme, station, envelope)
+                    return _post_transaction(store, keys, programme, station, envelope, received_at)
                 case RecordType.RESOLUTION:
                     return _post_resolution(store, envelope)
                 case RecordType.REFUSAL:
@@ -107,7 +113,9 @@ def post(store: Store, keys: CentralKeys, programme: str, station: int, envelope
 # --- payments and voids ----------------------------------------------------------------------------------------------
 
 
-def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: int, envelope: Envelope) -> Verdict:
+def _post_transaction(
+    store: Store, keys: CentralKeys, programme: str, station: int, envelope: Envelope, received_at: datetime
+) -> Verdict:
     body = envelope.body
     chip = chip_of(store, keys, programme, CardId(take_bytes(body, Pay.CARD, 8)))
     if chip is None:
@@ -141,6 +149,9 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
     if made.state == "proven":
         forget(store, beside(chip.card, tmc))
     put_event(store, chip, made, facts)
+    is_behind = not facts.is_void and redecision.goes_back(store, envelope)
+    if not (facts.is_void or is_behind or made.excess):
+        earnings.note(store, keys, chip.card, envelope, facts, entitlement, received_at)
     if made.state == "false":
         return quarantined("the proof is not the card's" if chip.has_proof else "a number of this card comes twice")
     put_readings(store, chip, made, facts)
@@ -153,10 +164,7 @@ def _post_transaction(store: Store, keys: CentralKeys, programme: str, station: 
         why = voids.fault(store, made.place, chip.card, tmc, undone, is_record=True)
         return quarantined(why) if why else POSTED
     if not facts.is_void:
-        is_behind = redecision.goes_back(store, envelope)
         redecision.look_again(store, keys, chip, envelope, facts, entitlement, is_behind=is_behind)
-        if not is_behind:
-            earnings.note(store, keys, chip.card, envelope, facts, entitlement)
     excess = sum(made.excess.values())
     return Verdict(Disposition.EXCESS, f"{excess} cents above the entitlement in force") if excess else POSTED
 

@@ -317,6 +317,7 @@ class Office:
             assert row is not None
             if row["revoked_at"] is not None:
                 raise Malformed("the code of a terminal that was revoked")
+            downloads.renew_card_keys(self.store, self.rules, self.today(), at)
         terminal = TerminalId(bytes(row["terminal"]))
         bundle = downloads.bundle(self.store, self.keys, self._asks(terminal, device_key, _place_in(row), Versions()))
         root = self.keys.public_key("root")
@@ -414,7 +415,7 @@ class Office:
             rules = self.rules
             taken = take_batch(self.store, self.keys, rules.programme, batch, at)
             self._renew_hot_list(at)
-            downloads.renew_card_keys(self.store, self.today())
+            downloads.renew_card_keys(self.store, rules, self.today(), at)
             touched = self._settle(sorted(self._touched(batch)), rules)
             if self._suspend(touched, at):
                 self.sign_hot_list(at)
@@ -475,7 +476,7 @@ class Office:
             self.sign_hot_list(at)
 
     def _asks(self, terminal: TerminalId, device_key: bytes, place: PointOfSale, held: Versions) -> downloads.Asking:
-        return downloads.Asking(terminal, device_key, place, held, self._clock())
+        return downloads.Asking(terminal, device_key, place, held, self.rules.programme)
 
     # --- report ------------------------------------------------------------------------------------------------------
 

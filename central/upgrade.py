@@ -109,7 +109,7 @@ def conclude_again(store: Store, keys: CentralKeys, programme: str) -> None:
             _, envelope = open_record(bytes(row["data"]))
         except FormatError:
             continue
-        ledger.post(store, keys, programme, row["station"], envelope)
+        ledger.post(store, keys, programme, row["station"], envelope, datetime.fromtimestamp(row["received_at"], UTC))
         store.change(
             "UPDATE terminal SET t_lo = max(t_lo, min(?, ?)) WHERE station = ?",
             envelope.t_lo,

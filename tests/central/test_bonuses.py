@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.market import NOON, HeldCard, Seller, disk, issued
-from central import bonuses, grants, households, merchants, redecision
+from central import bonuses, cap_shares, dues, grants, households, merchants, redecision
 from central.keys import CentralKeys
 from central.merchants import PointOfSale
 from central.office import Office
@@ -99,17 +99,14 @@ class Market:
 
     def teach(self, place: Place) -> None:
         """Let a till have the newest lists."""
-        stall, today = place.stall, self.office.today()
+        stall = place.stall
         found = stall.download(self.office)
         assert found.merchant is not None
-        shares = {
-            card.order.uid: bonuses.shares_of(self.office.store, card.order.card, self.office.rules, today)
-            for card in self.cards
-        }
+        shares = cap_shares.listed(self.office.store)
         place.till.lists = FixedLists(
             self.office.rules,
             found.merchant,
-            {card.order.uid: replace(card.ref, bonus_shares=shares[card.order.uid]) for card in self.cards},
+            {card.order.uid: replace(card.ref, bonus_shares=shares.get(card.order.card, ())) for card in self.cards},
             {card.order.card: card.order.keys[TERMINALS] for card in self.cards},
             stall.enrolled.centre_keys.entitlements.get,
             NOON - timedelta(hours=3),
@@ -172,8 +169,8 @@ def is_conserved(market: Market, card: HeldCard) -> bool:
     return next(found for found in market.office.accounts() if found.card == card.order.card).is_conserved
 
 
-def months(market: Market, card: HeldCard) -> tuple[bonuses.Month, ...]:
-    return bonuses.months_of(market.office.store, market.office.keys, card.order.card)
+def months(market: Market, card: HeldCard) -> tuple[dues.Month, ...]:
+    return dues.months_of(market.office.store, market.office.keys, card.order.card)
 
 
 def sums(done: bonuses.BonusRound) -> list[tuple[CardId, int]]:

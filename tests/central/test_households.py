@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from central import bonuses, households
+from central import cap_shares, households
 from central.office import Office
 from domain.allotment import Size, Span
 from domain.bonus import CapShare
@@ -52,7 +52,8 @@ def given(office: Office, home: int, *handed: tuple[CardId, date]) -> None:
 
 
 def share(office: Office, card: CardId, month: date) -> Cents | None:
-    return households.share_of_cap(office.store, card, month, office.rules)
+    """Cents; ``None`` for a card that shares with none."""
+    return cap_shares.shares_in(office.store, month, office.rules).get(card)
 
 
 def test_a_household_grows_from_a_day_on_and_stays_what_it_was_before(office: Office, home: int) -> None:
@@ -151,10 +152,8 @@ def test_a_card_left_alone_is_told_the_whole_cap_again(office: Office, home: int
     given(office, home, (first, FIRST), (second, FIRST))
     with office.store.writing():
         households.take_back(office.store, home, second, date(2026, 2, 15))
-    assert bonuses.shares_of(office.store, first, office.rules, date(2026, 2, 16)) == (
-        CapShare(FIRST, Cents(3_000)),
-        CapShare(date(2026, 3, 1), CAP),
-    )
+    new_stall(office)
+    assert cap_shares.listed(office.store)[first] == (CapShare(FIRST, Cents(3_000)), CapShare(date(2026, 3, 1), CAP))
 
 
 def test_terminals_get_each_cards_parts_of_this_month_and_the_next(
