@@ -13,7 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from central import grants, households
-from central.days import number_of, start_of
+from central.days import check_month, number_of, start_of
 from central.keys import CentralKeys
 from central.rule_file import RuleFile
 from central.store import Store
@@ -21,9 +21,11 @@ from domain.allotment import Span, borne_by, month_of, span_of, split
 from domain.identity import CardId
 from domain.money import Cents
 from domain.rule_set import Allotment, Purse, Window
+from sync.errors import PanierError
 
 NO_SIZE: Final = "sa taille n'est pas connue à cette date"
 NO_CARD: Final = "il n'a aucune carte en service"
+DATES_OVER: Final = "ses dates dans cette enveloppe sont passées"
 NO_DATES: Final = "il n'a pas de dates dans cette enveloppe"
 
 
@@ -40,7 +42,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Why a household was not granted what the rules give it; a French clause. To be run again once that is mended."""
+    """Why a household was not granted what the rules give it into a purse (or, ``""``, anything); a French clause.
+
+    To be run again once that is mended.
+    """
 
     household: int
     purse: str
@@ -75,29 +80,33 @@ def run(store: Store, keys: CentralKeys, file: RuleFile, month: date, at: dateti
 
     Args:
         file: the rules in force, as written.
-        month: any day of it; not over yet.
+        month: any day of this month or the next.
 
     Raises:
-        ValueError: the month is over.
+        ValueError: another month.
         KeysClosed: two custodians have to open the keys first.
     """
     zone = ZoneInfo(file.rules.timezone)
     today = at.astimezone(zone).date()
-    if month_of(month).first < month_of(today).first:
-        raise ValueError("ce mois est passé")
+    check_month(month, today)
     keys.entitlement_signer()
     given: list[Given] = []
     left: list[Left] = []
     waiting: list[tuple[CardId, str]] = []
     already = 0
     for household in households.numbers(store):
-        with store.writing():
-            done = _household(store, file, household, month, today, at)
-            given += [item for item in done if isinstance(item, Given)]
-            left += [item for item in done if isinstance(item, Left)]
-            already += sum(item is None for item in done)
-            touched = {card for item in done if isinstance(item, Given) for card, _ in item.cards}
-            waiting += _sign(store, keys, file, touched, at)
+        try:
+            with store.writing():
+                done = _household(store, file, household, month, today, at)
+                touched = {card for item in done if isinstance(item, Given) for card, _ in item.cards}
+                waits = _sign(store, keys, file, touched, at)
+        except (ValueError, OverflowError, PanierError) as fault:
+            left.append(Left(household, "", str(fault)))  # of this household nothing was kept; the next ones go on
+            continue
+        given += [item for item in done if isinstance(item, Given)]
+        left += [item for item in done if isinstance(item, Left)]
+        already += sum(item is None for item in done)
+        waiting += waits
     return Round(month_of(month).first, tuple(given), tuple(left), already, tuple(waiting))
 
 
@@ -116,15 +125,15 @@ def _household(
     done: list[Given | Left | None] = []
     for allotment in file.rules.allotments:
         purse = purses[allotment.purse]
-        for_day = _for_day(store, household, purse, month)
-        if for_day is not None and _is_done(store, household, purse, for_day):
+        span, is_done = _span(store, household, purse, month, today)
+        if is_done:
             done.append(None)
             continue
-        found = _due(store, file, household, allotment, purse, month, today)
+        found = _due(store, file, household, allotment, purse, month, span, today)
         if isinstance(found, str):
             done.append(Left(household, purse.code, found))
-        elif found is not None and for_day is not None:
-            done.append(_grant(store, file, household, allotment, purse, for_day, found, at))
+        elif found is not None:
+            done.append(_grant(store, file, household, allotment, purse, month, found, at))
     return done
 
 
@@ -136,11 +145,16 @@ class _Due:
 
 
 def _due(
-    store: Store, file: RuleFile, household: int, allotment: Allotment, purse: Purse, month: date, today: date
+    store: Store,
+    file: RuleFile,
+    household: int,
+    allotment: Allotment,
+    purse: Purse,
+    month: date,
+    span: Span | None,
+    today: date,
 ) -> _Due | str | None:
     """What is to be granted, or why it cannot be; ``None`` where the rules give this household nothing."""
-    dates = households.dates_in(store, household, purse.number, month)
-    span = span_of(purse, month, dates)
     first = month_of(month).first if span is None else span.first
     day = max(first, today)
     size = households.on(store, household, day).size
@@ -150,7 +164,7 @@ def _due(
     if not amount:
         return None
     if span is None:
-        return NO_DATES
+        return DATES_OVER if households.dates_in(store, household, purse.number, month) else NO_DATES
     times = store.number("SELECT count(*) FROM allotted WHERE household = ? AND purse = ?", household, purse.number)
     if allotment.months is not None and times >= allotment.months:
         return None
@@ -166,11 +180,11 @@ def _grant(
     household: int,
     allotment: Allotment,
     purse: Purse,
-    for_day: int,
+    month: date,
     due: _Due,
     at: datetime,
 ) -> Given | Left:
-    key = {"household": household, "purse": int(purse.number), "for_day": for_day}
+    key = {"household": household, "purse": int(purse.number), "for_day": _for_day(purse, month, due.span)}
     zone = ZoneInfo(file.rules.timezone)
     parts = [(card, part) for card, part in zip(due.cards, split(due.amount, len(due.cards)), strict=True) if part]
     try:
@@ -188,12 +202,31 @@ def _grant(
     return Given(household, purse.code, due.span, due.amount, tuple(parts))
 
 
-def _for_day(store: Store, household: int, purse: Purse, month: date) -> int | None:
-    """What a grant is for, so that it is made once: the month, or the first of the household's dates."""
+def _span(store: Store, household: int, purse: Purse, month: date, today: date) -> tuple[Span | None, bool]:
+    """The window a grant for this month goes into, and whether that grant was made.
+
+    Of a household's dates those count that are not over and not granted yet, the earliest of them.
+    """
     if purse.window is not Window.DATES:
-        return number_of(month_of(month).first)
+        span = span_of(purse, month)
+        assert span is not None, "only dates can be missing"
+        return span, _is_done(store, household, purse, _for_day(purse, month, span))
     dates = households.dates_in(store, household, purse.number, month)
-    return None if dates is None else number_of(dates.first)
+    spans = [span for each in dates if (span := span_of(purse, month, each)) is not None]
+    done = [_is_done(store, household, purse, _for_day(purse, month, span)) for span in spans]
+    still = zip(dates, spans, done, strict=True)
+    open_ = [span for each, span, is_done in still if not is_done and _last(each) >= today]
+    return (open_[0], False) if open_ else (None, any(done))
+
+
+def _last(dates: Span) -> date:
+    assert dates.last is not None, "a household's dates end"
+    return dates.last
+
+
+def _for_day(purse: Purse, month: date, span: Span) -> int:
+    """What a grant is for, so that it is made once: the month, or the first of the household's dates."""
+    return number_of(span.first if purse.window is Window.DATES else month_of(month).first)
 
 
 def _is_done(store: Store, household: int, purse: Purse, for_day: int) -> bool:

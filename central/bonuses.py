@@ -14,8 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from central import grants, households, rule_versions
-from central.cap_shares import next_month
-from central.days import number_of, start_of
+from central.days import check_month, number_of, start_of
 from central.dues import Month, months_of
 from central.keys import CentralKeys
 from central.store import Store
@@ -130,15 +129,6 @@ def run(store: Store, keys: CentralKeys, month: date, at: datetime) -> BonusRoun
                 why = grants.issue_or_wait(store, keys, card, rules, at)
                 waiting += [] if why is None else [(card, why)]
     return BonusRound(tuple(given), tuple(left), Cents(owed), tuple(waiting))
-
-
-def check_month(month: date, today: date) -> None:
-    """ValueError: neither this month nor the next; money far ahead could not be called back."""
-    first = month_of(month).first
-    if first < month_of(today).first:
-        raise ValueError("ce mois est passé")
-    if first > next_month(today):
-        raise ValueError("ce mois est trop loin : on verse pour ce mois-ci ou pour le suivant")
 
 
 def _settle(store: Store, account: _Account, rules: RuleSet, month: date, at: datetime) -> list[Given | Left]:

@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 from central.days import day_of, number_of
 from central.store import Row, Store
-from domain.allotment import month_of, split
+from domain.allotment import month_of, next_month, split
 from domain.bonus import CapShare
 from domain.identity import CardId
 from domain.money import ZERO, Cents
@@ -120,10 +120,3 @@ def listed_of(store: Store, card: CardId) -> Listed:
     for row in store.all("SELECT version, month, cents FROM share_listed WHERE card = ? ORDER BY month", card):
         found[row["version"]].append((row["month"], row["cents"]))
     return Listed(tuple((when[version], tuple(shares)) for version, shares in found.items()))
-
-
-def next_month(month: date) -> date:
-    """The first day of the month after."""
-    last = month_of(month).last
-    assert last is not None
-    return date.fromordinal(last.toordinal() + 1)

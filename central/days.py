@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from domain.allotment import month_of, next_month
+
 _FIRST: Final = date(1970, 1, 1)
 
 
@@ -22,3 +24,12 @@ def day_of(number: int) -> date:
 def start_of(day: date, zone: ZoneInfo) -> datetime:
     """The instant a day begins in a time zone, aware UTC."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def check_month(month: date, today: date) -> None:
+    """ValueError: neither this month nor the next; money far ahead could not be called back."""
+    first = month_of(month).first
+    if first < month_of(today).first:
+        raise ValueError("ce mois est passé")
+    if first > next_month(today):
+        raise ValueError("ce mois est trop loin : on verse pour ce mois-ci ou pour le suivant")

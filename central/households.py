@@ -15,6 +15,8 @@ from domain.allotment import Size, Span, month_of
 from domain.identity import CardId, PurseNumber
 
 MOST_PEOPLE: Final = 30
+_FIRST_DAY, _LAST_DAY = date(2020, 1, 1), date(2050, 12, 31)
+"""Days a card can hold (docs/formats/card.md), and a slip of the pen is not one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def take_in(store: Store, size: Size, first: date, at: datetime) -> int:
 def resize(store: Store, number: int, size: Size, first: date) -> None:
     """The household has another size from a day on. ValueError: no such household or size."""
     _check_size(size)
+    _check_day(first)
     _check_known(store, number)
     day = number_of(first)
     store.change("DELETE FROM household_size WHERE household = ? AND first_day = ?", number, day)
@@ -52,6 +55,7 @@ def resize(store: Store, number: int, size: Size, first: date) -> None:
 def hand_over(store: Store, number: int, card: CardId, first: date) -> None:
     """A card is in a household's hands from a day on. ValueError: no such household or card, or it is somebody's."""
     _check_known(store, number)
+    _check_day(first)
     if store.one("SELECT 1 FROM card WHERE card = ?", card) is None:
         raise ValueError("aucune carte de ce numéro")
     day = number_of(first)
@@ -65,9 +69,11 @@ def hand_over(store: Store, number: int, card: CardId, first: date) -> None:
 
 
 def take_back(store: Store, number: int, card: CardId, last: date) -> None:
-    """A card leaves a household after a day. ValueError: it was not the household's on that day."""
+    """A card leaves a household after a day; one to be handed over later is not. ValueError: it is not theirs then."""
     day = number_of(last)
-    if not store.change(
+    where = (card, number, day)
+    coming = "card = ? AND household = ? AND first_day > ? AND last_day IS NULL"
+    if not store.change(f"DELETE FROM household_card WHERE {coming}", *where) and not store.change(
         """UPDATE household_card SET last_day = ? WHERE card = ? AND household = ? AND last_day IS NULL
         AND first_day <= ?""",
         day,
@@ -100,6 +106,8 @@ def put_dates(store: Store, number: int, purse: PurseNumber, span: Span) -> None
     _check_known(store, number)
     if span.last is None or span.last < span.first:
         raise ValueError("le dernier jour est avant le premier")
+    _check_day(span.first)
+    _check_day(span.last)
     first, last = number_of(span.first), number_of(span.last)
     if store.one(
         "SELECT 1 FROM household_dates WHERE household = ? AND purse = ? AND first_day <= ? AND last_day >= ?",
@@ -112,19 +120,28 @@ def put_dates(store: Store, number: int, purse: PurseNumber, span: Span) -> None
     store.put("household_dates", household=number, purse=purse, first_day=first, last_day=last)
 
 
-def dates_in(store: Store, number: int, purse: PurseNumber, month: date) -> Span | None:
-    """The household's dates in a purse that touch a month: the earliest of them."""
+def drop_dates(store: Store, number: int, purse: PurseNumber, first: date) -> None:
+    """Take back dates that were put by mistake. ValueError: there are none from that day, or they were granted."""
+    where = (number, purse, number_of(first))
+    if store.one("SELECT 1 FROM allotted WHERE household = ? AND purse = ? AND for_day = ?", *where) is not None:
+        raise ValueError("pour ces dates l'argent est déjà versé")
+    if not store.change("DELETE FROM household_dates WHERE household = ? AND purse = ? AND first_day = ?", *where):
+        raise ValueError(f"le foyer {number} n'a pas de dates qui commencent ce jour-là dans cette enveloppe")
+
+
+def dates_in(store: Store, number: int, purse: PurseNumber, month: date) -> tuple[Span, ...]:
+    """The household's dates in a purse that touch a month, the earliest first."""
     whole = month_of(month)
     assert whole.last is not None
-    row = store.one(
+    rows = store.all(
         """SELECT first_day, last_day FROM household_dates WHERE household = ? AND purse = ? AND first_day <= ?
-        AND last_day >= ? ORDER BY first_day LIMIT 1""",
+        AND last_day >= ? ORDER BY first_day""",
         number,
         purse,
         number_of(whole.last),
         number_of(whole.first),
     )
-    return None if row is None else Span(day_of(row["first_day"]), day_of(row["last_day"]))
+    return tuple(Span(day_of(row["first_day"]), day_of(row["last_day"])) for row in rows)
 
 
 def numbers(store: Store) -> tuple[int, ...]:
@@ -174,6 +191,13 @@ def _held_on(store: Store, number: int, day: int) -> tuple[CardId, ...]:
         day,
     )
     return tuple(CardId(bytes(row["card"])) for row in rows)
+
+
+def _check_day(day: date) -> None:
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise ValueError(
+            f"le {day:%d/%m/%Y} n'est pas un jour de ce programme : de {_FIRST_DAY.year} à {_LAST_DAY.year}"
+        )
 
 
 def _check_size(size: Size) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from math import lcm
 
 from domain.money import Cents
@@ -36,6 +36,13 @@ class Span:
 def month_of(day: date) -> Span:
     """The whole month a day lies in."""
     return Span(day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1]))
+
+
+def next_month(day: date) -> date:
+    """The first day of the month after."""
+    last = month_of(day).last
+    assert last is not None
+    return last + timedelta(days=1)
 
 
 def span_of(purse: Purse, month: date, dates: Span | None = None) -> Span | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -62,7 +62,7 @@ def size(directory: Path, number: int, adults: int, children: int, first: date |
 @FROM
 def card(directory: Path, number: int, card: str, first: date | None) -> None:
     with _changing(directory) as (office, today):
-        _not_before(first, today)
+        _near(first, today)
         households.hand_over(office.store, number, card_of(card), first or today)
     click.echo(f"Carte {card} : au foyer {number} à partir du {(first or today):%d/%m/%Y}.")
 
@@ -74,7 +74,7 @@ def card(directory: Path, number: int, card: str, first: date | None) -> None:
 @click.option("--after", "last", type=Day(), default=None, help="dernier jour (aujourd'hui)")
 def take_back(directory: Path, number: int, card: str, last: date | None) -> None:
     with _changing(directory) as (office, today):
-        _not_before(last, today)
+        _near(last, today)
         households.take_back(office.store, number, card_of(card), last or today)
     click.echo(f"Carte {card} : au foyer {number} jusqu'au {(last or today):%d/%m/%Y} compris.")
 
@@ -101,10 +101,18 @@ def note(directory: Path, number: int, fact: str, month: date | None) -> None:
 @NUMBER
 @click.argument("purse")
 @click.option("--from", "first", type=Day(), required=True)
-@click.option("--to", "last", type=Day(), required=True)
-def dates(directory: Path, number: int, purse: str, first: date, last: date) -> None:
-    with _changing(directory) as (office, _):
+@click.option("--to", "last", type=Day(), default=None)
+@click.option("--cancel", is_flag=True, help="retirer les dates qui commencent ce jour-là, si rien n'est versé")
+def dates(directory: Path, number: int, purse: str, first: date, last: date | None, cancel: bool) -> None:
+    with _changing(directory) as (office, today):
         found = _by_dates(office, purse)
+        if cancel:
+            households.drop_dates(office.store, number, found.number, first)
+            click.echo(f"Foyer {number}, enveloppe « {found.name} » : dates du {first:%d/%m/%Y} retirées.")
+            return
+        if last is None:
+            raise ValueError("dites le dernier jour, avec --to")
+        _near(max(first, today), today)
         households.put_dates(office.store, number, found.number, Span(first, last))
     click.echo(f"Foyer {number}, enveloppe « {found.name} » : du {first:%d/%m/%Y} au {last:%d/%m/%Y} compris.")
 
@@ -147,9 +155,11 @@ def _changing(directory: Path) -> Iterator[tuple[Office, date]]:
         raise click.ClickException(f"Rien n'a été changé : {mistake}.") from None
 
 
-def _not_before(day: date | None, today: date) -> None:
+def _near(day: date | None, today: date) -> None:
     if day is not None and day < today:
         raise ValueError("ce jour est passé, et ce que les caisses ont montré depuis ne change plus")
+    if day is not None and day > today + timedelta(days=366):
+        raise ValueError("ce jour est dans plus d'un an")
 
 
 def _by_dates(office: Office, word: str) -> Purse:

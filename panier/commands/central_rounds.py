@@ -82,7 +82,9 @@ def _round_as_french(done: allotments.Round) -> Iterator[str]:
     yield from (f"  enveloppe {purse} : {in_euros(Cents(cents))}" for purse, cents in sorted(sums.items()))
     if done.already:
         yield f"{_counted(done.already, 'dotation')} de ce mois étaient déjà versées : rien de plus."
-    yield from (f"  ✗ foyer {item.household}, enveloppe {item.purse} : {item.why}." for item in done.left)
+    for left in done.left:
+        where = f"foyer {left.household}" + (f", enveloppe {left.purse}" if left.purse else "")
+        yield f"  ✗ {where} : {left.why}."
     if done.left:
         yield "Corrigez, puis relancez la même commande : ce qui est versé ne l'est pas deux fois."
     yield from _waiting(done.waiting)

@@ -270,13 +270,63 @@ def test_a_month_that_is_over_is_not_granted_any_more(office: Office) -> None:
     assert office.store.number("SELECT count(*) FROM grant_given") == 0
 
 
-def test_a_household_that_comes_later_gets_nothing_before_it_is_there(office: Office) -> None:
+def test_a_household_that_comes_later_gets_nothing_before_it_is_there(office: Office, clock: WoundClock) -> None:
     mine = card(office, 1)
     with office.store.writing():
         number = households.take_in(office.store, Size(1, 0), date(2027, 4, 1), office.now())
         households.hand_over(office.store, number, mine.card, date(2027, 2, 26))
     assert (number, "food", allotments.NO_SIZE) in whys(run(office))
+    clock.at = datetime(2027, 3, 28, 8, tzinfo=UTC)
     assert sums(run(office, date(2027, 4, 1))) == [(number, "food", 4_000)]
+
+
+def test_second_dates_are_granted_too_and_dates_that_are_over_are_not(office: Office, clock: WoundClock) -> None:
+    number = home(office, Size(1, 0), card(office, 1))
+    spans = [Span(date(2027, 3, 2), date(2027, 3, 8)), Span(date(2027, 3, 20), date(2027, 4, 5))]
+    spans.append(Span(date(2027, 4, 10), date(2027, 4, 25)))
+    with office.store.writing():
+        for span in spans:
+            households.put_dates(office.store, number, PurseNumber(5), span)
+    clock.at = datetime(2027, 3, 9, 8, tzinfo=UTC)
+    given = [item.span for item in run(office).given if item.purse == "spring"]
+    clock.at = datetime(2027, 4, 1, 8, tzinfo=UTC)
+    given += [item.span for item in run(office, date(2027, 4, 1)).given if item.purse == "spring"]
+    assert given == spans[1:]
+    clock.at = datetime(2027, 4, 30, 8, tzinfo=UTC)
+    assert run(office, date(2027, 4, 1)).already == 1 + 1, "food and the dates that were granted"
+
+
+def test_dates_that_ended_before_any_round_are_told(office: Office, clock: WoundClock) -> None:
+    number = home(office, Size(1, 0), card(office, 1))
+    with office.store.writing():
+        households.put_dates(office.store, number, PurseNumber(5), Span(date(2027, 3, 2), date(2027, 3, 8)))
+    clock.at = datetime(2027, 3, 9, 8, tzinfo=UTC)
+    assert (number, "spring", allotments.DATES_OVER) in whys(run(office))
+
+
+def test_one_household_that_cannot_be_granted_holds_up_nobody(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [card(office, number) for number in (1, 2, 3)]
+    homes = [home(office, Size(1, 0), each) for each in held]
+    issue = grants.issue_or_wait
+
+    def breaks(store: object, keys: object, wanted: object, *words: object) -> str | None:
+        if wanted == held[1].card:
+            raise OverflowError("a number no card can hold")
+        return issue(store, keys, wanted, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(grants, "issue_or_wait", breaks)
+    done = run(office)
+    assert [(item.household, item.why) for item in done.left if not item.purse] == [
+        (homes[1], "a number no card can hold")
+    ]
+    assert [account(office, each).granted for each in held] == [4_000, 0, 4_000]
+
+
+@pytest.mark.parametrize("wrong", [date(2027, 4, 1), date(2037, 3, 1)])
+def test_a_month_typed_wrongly_grants_nothing(office: Office, wrong: date) -> None:
+    home(office, Size(1, 0), card(office, 1))
+    with pytest.raises(ValueError, match="ce mois est trop loin"):
+        run(office, wrong)
 
 
 def test_a_centre_that_lost_the_text_of_its_rules_says_what_to_do(office: Office) -> None:

@@ -107,8 +107,35 @@ def test_dates_of_one_purse_do_not_cross(office: Office, home: int) -> None:
         households.put_dates(office.store, home, PurseNumber(3), spring)
     with pytest.raises(ValueError, match="chevauchent"), office.store.writing():
         households.put_dates(office.store, home, PurseNumber(2), Span(date(2026, 5, 31), date(2026, 6, 30)))
-    assert households.dates_in(office.store, home, PurseNumber(2), date(2026, 5, 1)) == spring
-    assert households.dates_in(office.store, home, PurseNumber(2), date(2026, 6, 1)) is None
+    assert households.dates_in(office.store, home, PurseNumber(2), date(2026, 5, 1)) == (spring,)
+    assert households.dates_in(office.store, home, PurseNumber(2), date(2026, 6, 1)) == ()
+
+
+def test_dates_put_by_mistake_can_be_taken_back_until_they_are_granted(office: Office, home: int) -> None:
+    wrong, purse = Span(date(2036, 3, 1), date(2036, 5, 31)), PurseNumber(2)
+    with office.store.writing():
+        households.put_dates(office.store, home, purse, wrong)
+        households.drop_dates(office.store, home, purse, wrong.first)
+    with pytest.raises(ValueError, match="n'a pas de dates"), office.store.writing():
+        households.drop_dates(office.store, home, purse, wrong.first)
+
+
+@pytest.mark.parametrize("wrong", [date(1017, 3, 1), date(2072, 3, 1)])
+def test_a_day_no_card_can_hold_is_no_day_of_the_programme(office: Office, home: int, wrong: date) -> None:
+    (card,) = cards(office, 1)
+    with pytest.raises(ValueError, match="n'est pas un jour de ce programme"), office.store.writing():
+        households.put_dates(office.store, home, PurseNumber(2), Span(min(wrong, FIRST), max(wrong, FIRST)))
+    with pytest.raises(ValueError, match="n'est pas un jour de ce programme"):
+        given(office, home, (card, wrong))
+
+
+def test_a_card_promised_for_a_later_day_can_be_taken_back_before_it(office: Office, home: int) -> None:
+    (card,) = cards(office, 1)
+    given(office, home, (card, date(2026, 12, 1)))
+    with office.store.writing():
+        households.take_back(office.store, home, card, FIRST)
+    given(office, home, (card, FIRST))
+    assert households.on(office.store, home, date(2026, 12, 1)).cards == (card,)
 
 
 # --- shares of the month cap ------------------------------------------------------------------------------------------
