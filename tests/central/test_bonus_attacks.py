@@ -61,6 +61,7 @@ def debit(
     cap: Value = None,
     rules: int = 1,
     seen: tuple[datetime, datetime] | None = None,
+    file: int = FILE,
     **odd: Value,
 ) -> None:
     """A debit that the card makes and proves; log time, clocks, rules and bonus are what the till likes."""
@@ -75,17 +76,17 @@ def debit(
             (logged_at or stall.at).replace(second=0, microsecond=0),
             rules,
             word.entitlement.seq & 0xFFFF,
-            (Debit(SlotFile(FILE), Cents(amount)),),
+            (Debit(SlotFile(file), Cents(amount)),),
             ZERO,
             ZERO,
         )
     )
     newer = word.padded if word is not held.word else None
     reader_id = encode_reader_id(stall.station, seq)
-    held.chip, payment = held.chip.pay({FILE: amount}, reader_id, own, None, newer, mark=word.entitlement.mark)
+    held.chip, payment = held.chip.pay({file: amount}, reader_id, own, None, newer, mark=word.entitlement.mark)
     held.word = word
     held.made.append(payment)
-    claims: dict[str, Value] = {"SHARES": [[0, FILE, amount]], "BONUS": [amount, 0, 0, cap], **odd}
+    claims: dict[str, Value] = {"SHARES": [[0, file, amount]], "BONUS": [amount, 0, 0, cap], **odd}
     t_lo, t_late = seen or (stall.at, stall.at)
     stall.write(
         RecordType.PAYMENT,
@@ -148,7 +149,7 @@ def test_two_campaigns_in_one_month_earn_no_more_than_one_cap(office: Office, cl
     held = card(office)
     stall = rogue(office, clock)
     rules = office.rules
-    renamed = tuple(replace(campaign, code="second") for campaign in rules.campaigns)
+    renamed = tuple(replace(campaign, code="second", give=Cents(100)) for campaign in rules.campaigns)
     with office.store.writing():
         rule_versions.sign(office.store, office.keys, replace(rules, version=2, campaigns=renamed), NOW)
     debit(stall, held, 12_000)
@@ -166,13 +167,15 @@ def test_rules_replaced_longer_ago_than_lists_may_be_old_earn_nothing(office: Of
     office.grant(held.card, FOOD, Cents(9_000), MARCH[1], datetime(2026, 4, 30, 22, tzinfo=UTC))
     clock.at = stall.at = NOW + timedelta(days=32)
     stall.download(office)
-    debit(stall, held, 1_000)
+    debit(stall, held, 1_000, file=2)
     assert granted(office, stall, held) == 500
 
 
 @pytest.mark.parametrize("cap", [None, 6_000, 5_000, 2_000])
 def test_a_share_that_no_list_named_is_not_believed(office: Office, clock: WoundClock, cap: int | None) -> None:
     held = [card(office, number) for number in range(1, 5)]
+    clock.at = datetime(2025, 11, 20, 9, tzinfo=UTC)
+    rogue(office, clock)  # by its lists each card was alone; they are too old to pay by
     clock.at = datetime(2025, 12, 1, 9, tzinfo=UTC)
     family(office, date(2025, 12, 1), *held)
     stall = rogue(office, clock)
