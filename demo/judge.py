@@ -87,6 +87,7 @@ def judge(folder: Path) -> list[Finding]:
         *_on_doubts(left),
         *_on_offline(left),
         *_on_voids(left),
+        *_on_bonus(left),
         *_on_centre(left),
     ]
 
@@ -191,6 +192,30 @@ def _on_voids(left: Remains) -> list[Finding]:
             and [record.body[Pay.SLIPS_COUNTED] for record in counting] == [[[1, record.seq] for record in made]],
         ),
         Finding("le centre l'a reçue une fois, prouvée par la carte", folded == [("void", "proven", 2_000)]),
+    ]
+
+
+def _on_bonus(left: Remains) -> list[Finding]:
+    undone = {
+        (station, record.body[Pay.PAYMENT_SEQ]) for station in STATIONS for record in left.of(station, RecordType.VOID)
+    }
+    shown: dict[bytes, int] = {}
+    for station in STATIONS:
+        for record in (*left.of(station, RecordType.PAYMENT), *left.of(station, RecordType.IN_DOUBT)):
+            match record.body[Pay.CARD], record.body[Pay.BONUS]:
+                case bytes() as card, [_, _, int() as cents, _] if (station, record.seq) not in undone:
+                    shown[card] = shown.get(card, 0) + cents
+    granted = left.centre("SELECT card, sum(amount) FROM grant_given WHERE kind = 'bonus' GROUP BY card")
+    allotted = left.centre("SELECT card, amount FROM grant_given WHERE kind = 'allotment'")
+    told = f"{sum(shown.values()) / 100:.2f} €".replace(".", ",")
+    return [
+        Finding(
+            "le foyer d'Amira a reçu ce que les règles lui donnent : 60,00 €", allotted == [(left.ids["amira"], 6_000)]
+        ),
+        Finding(
+            f"le centre verse les bonus que les caisses ont montrés : {told}",
+            {bytes(card): cents for card, cents in granted} == shown != {},
+        ),
     ]
 
 

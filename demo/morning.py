@@ -22,6 +22,7 @@ from domain.identity import CardId, PurseNumber
 from domain.money import Cents
 from emulator.card import VirtualCard
 from emulator.tear import Phase
+from sync.issuing import card_code
 
 UIDS = {
     "amira": "04A1B2C3D40001",
@@ -91,6 +92,7 @@ def play(stage: Stage) -> None:
             second.stop()
         for station in (1, 2, 3):
             _sync(stage, station)
+        _grant_bonus(stage)
     finally:
         office.close()
 
@@ -114,7 +116,8 @@ def _prepare(stage: Stage, office: Office) -> None:
         VirtualCard.blank(bytes.fromhex(uid), stage.card(name))
         stage.cards[name] = stage.issue(stage.card(name), 0)
     stage.say(f"{len(UIDS)} cartes vierges émises")
-    for name, euros in (("amira", 60), ("bruno", 40), ("chloe", 40), ("denis", 40), ("farid", 40)):
+    _allot(stage, "amira")
+    for name, euros in (("bruno", 40), ("chloe", 40), ("denis", 40), ("farid", 40)):
         _grant(office, stage.cards[name], euros * 100)
     office.report_lost(stage.cards["bruno"])
     _spoil_keys(stage.card("chloe"))
@@ -127,6 +130,21 @@ def _prepare(stage: Stage, office: Office) -> None:
             )
         )
     stage.say("trois caisses enrôlées")
+
+
+def _allot(stage: Stage, name: str) -> None:
+    """A household of one adult and one child gets a card and what the rules give it this month."""
+    where = ("--dir", str(stage.folder / "centre"))
+    _run(panier("central", "household", "add", *where, "--adults", "1", "--children", "1"))
+    _run(panier("central", "household", "card", *where, "1", card_code(stage.cards[name])))
+    _run(panier("central", "allot", *where, "--month", f"{date.today():%Y-%m}"))
+    stage.say("un foyer d'un adulte et d'un enfant reçoit ce que les règles lui donnent : 60,00 €")
+
+
+def _grant_bonus(stage: Stage) -> None:
+    """What the tills have shown, from what they sent."""
+    argv = panier("central", "bonus", "--dir", str(stage.folder / "centre"), "--month", f"{date.today():%Y-%m}")
+    stage.say(f"le centre : « {_run(argv).strip()} »")
 
 
 def _grant(office: Office, card: CardId, cents: int) -> None:
@@ -160,8 +178,8 @@ def _open_till(stage: Stage, station: int, reader: int) -> TillProcess:
 def _sell(stage: Stage, till: TillProcess) -> None:
     hand = stage.hands[0]
     till.sell(1, ("vegetables", 1250))
-    _tap(till, hand, stage.card("amira"), "paid", amount_cents=1250)
-    stage.say("12,50 € de légumes : payé")
+    _tap(till, hand, stage.card("amira"), "paid", amount_cents=1250, bonus_cents=625)
+    stage.say("12,50 € de légumes : payé, bonus 6,25 €")
 
     till.sell(2, ("vegetables", 900), ("alcohol", 310))
     _tap(till, hand, stage.card("amira"), "paid", amount_cents=900, rest_cents=310)

@@ -93,7 +93,8 @@ def prepare_stall(folder: Path, issue: Callable[[Path], CardId]) -> None:
             office.grant(card, PurseNumber(1), Cents(cents), *window)
             if is_hot:
                 office.report_lost(card)
-        code = office.new_code(office.put_merchant("Ferme du Moulin", ("referenced",), "vegetables").number)
+        merchant = office.put_merchant("Ferme du Moulin", ("referenced", "sustainable"), "vegetables")
+        code = office.new_code(merchant.number)
     finally:
         office.close()
     till, centre = str(folder / "till-1"), str(folder / "centre.sock")

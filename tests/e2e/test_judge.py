@@ -57,7 +57,12 @@ CENTRE, JOURNAL = "centre/centre.db", "till-1/journal-000001.db"
 LEDGER = "le grand livre du centre est la somme des cartes, au centime"
 ONCE = "après deux coupures, le centre tient chaque enregistrement une fois et une seule"
 CHAIN = "chaque journal est une chaîne signée sans trou"
+BONUS = "le centre verse les bonus que les caisses ont montrés : 69,50 €"
+ALLOTTED = "le foyer d'Amira a reçu ce que les règles lui donnent : 60,00 €"
 ALTERED = [
+    (in_database(CENTRE, "UPDATE grant_given SET amount = amount + 1 WHERE kind = 'bonus' AND amount = 3000"), BONUS),
+    (in_database(CENTRE, "DELETE FROM grant_given WHERE kind = 'bonus' AND amount = 350"), BONUS),
+    (in_database(CENTRE, "UPDATE grant_given SET amount = 6001 WHERE kind = 'allotment'"), ALLOTTED),
     (card_pays_a_cent_more, LEDGER),
     (in_database(CENTRE, "UPDATE event SET amount = amount + 1 WHERE amount = 1250"), LEDGER),
     (

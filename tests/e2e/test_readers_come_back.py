@@ -27,10 +27,11 @@ import pytest
 
 from central.office import Office, make_centre
 from demo import namespace
-from demo.__main__ import RULES, issue_through_pcsc
+from demo.__main__ import issue_through_pcsc
 from demo.hands import COMMIT_TRANSACTION, VIRTUAL_READERS, Mishap, VpcdHand
 from demo.morning import panier
 from demo.namespace import PCSCD_SOCKET, PrivatePcscd, enter, namespaces_available
+from demo.rules import GERS
 from demo.served import served_centre
 from demo.till_process import Disappointed, TillProcess
 from domain.identity import CardId, PurseNumber
@@ -99,7 +100,7 @@ def eventually(condition: Any, budget_s: float = 60.0) -> None:
 @contextlib.contextmanager
 def a_stall(folder: Path) -> Iterator[None]:
     """A centre, one card with 80 € and one enrolled terminal."""
-    make_centre(folder / "centre", RULES)
+    make_centre(folder / "centre", GERS)
     socket = folder / "centre.sock"
     with served_centre(folder / "centre", socket, folder / "centre.log"):
         (folder / "cards").mkdir()
