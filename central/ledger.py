@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from central import grants, redecision, unproven, voids
 from central.keys import CentralKeys
+from central.rule_sets import read_once
 from central.store import Store
 from central.transactions import (
     PAYMENT,
@@ -45,7 +46,6 @@ from sync.card_format import LOG_RECORD_SIZE_B, SLIP_SIZE_B, decode_log_record, 
 from sync.cbor import Map, take_bytes, take_int, take_list
 from sync.errors import FormatError, Malformed, UnknownVersion
 from sync.record import BODY_VERSION, Alarm, Envelope, Outcome, Pay, RecordType, Refuse, Resolve, Seen
-from sync.rule_format import read_rule_set
 from sync.tmac import MOST_LOGS, MOST_TMI_B, TMV_SIZE_B, TransactionInput, parse, transaction_mac_value
 
 
@@ -164,7 +164,7 @@ def _zone(store: Store, keys: CentralKeys) -> ZoneInfo:
     """Whose days the programme counts."""
     row = store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", int(Kind.RULE_SET))
     assert row is not None, "a centre has a rule set"
-    return ZoneInfo(read_rule_set(bytes(row["data"]), keys.public_key("lists")).timezone)
+    return ZoneInfo(read_once(bytes(row["data"]), keys.public_key("lists")).timezone)
 
 
 def _entitlement_in_force(keys: CentralKeys, chip: Chip, facts: TransactionInput) -> Entitlement | None:

@@ -14,6 +14,7 @@ from central.ingest import take_batch
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.rebuild import Budget
 from central.rule_file import read_rule_file
+from central.rule_sets import read_once
 from central.store import Store
 from central.upgrade import upgrade
 from domain.card_log import LogRecord
@@ -36,7 +37,7 @@ from sync.enrolment import (
 )
 from sync.errors import BadSignature, Malformed
 from sync.issuing import LOADED_AT_ISSUING, IssueOrder, first_log_record
-from sync.rule_format import encode_merchant, encode_rule_set, read_rule_set
+from sync.rule_format import encode_merchant, encode_rule_set
 from sync.signed_lists import (
     CardKey,
     EntitlementDelta,
@@ -112,7 +113,7 @@ class Office:
         """The newest rule set."""
         row = self.store.one("SELECT data FROM signed_list WHERE kind = ? ORDER BY version DESC LIMIT 1", Kind.RULE_SET)
         assert row is not None, "a centre has a rule set"
-        return read_rule_set(bytes(row["data"]), self.keys.public_key("lists"))
+        return read_once(bytes(row["data"]), self.keys.public_key("lists"))
 
     def day_start(self, day: date) -> datetime:
         """The instant a day begins in the programme's time zone, aware UTC."""

@@ -7,10 +7,10 @@ look at (a changed till, an error of ours), and no later refusal.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from functools import lru_cache
 from typing import Final
 
 from central.keys import CentralKeys
+from central.rule_sets import read_once
 from central.store import Store
 from central.transactions import Chip, is_signed
 from domain.decision import Decision
@@ -22,11 +22,9 @@ from domain.unproven import rules_for_unproven
 from sync.bundle import Kind
 from sync.card_format import read_slip
 from sync.cbor import Map, Value, take_int, take_list
-from sync.crypto import public_bytes, public_key
 from sync.errors import FormatError, Malformed
 from sync.record import Envelope, Pay
 from sync.replay import decide_again, is_as_written, lines_of, shares_of
-from sync.rule_format import read_rule_set
 from sync.tmac import TransactionInput
 
 UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
@@ -186,15 +184,9 @@ def _rules(store: Store, keys: CentralKeys, version: int) -> RuleSet | None:
     if row is None:
         return None
     try:
-        return _read_once(bytes(row["data"]), public_bytes(keys.public_key("lists")))
+        return read_once(bytes(row["data"]), keys.public_key("lists"))
     except FormatError:
         return None
-
-
-@lru_cache(maxsize=8)
-def _read_once(signed: bytes, key: bytes) -> RuleSet:
-    """A verified rule set; the payments of a batch are nearly always of one. Raises FormatError."""
-    return read_rule_set(signed, public_key(key))
 
 
 def _merchant(store: Store, envelope: Envelope, version: int) -> Merchant | None:
