@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from central.keys import CentralKeys
 from central.office import Office
 from domain.identity import SlotFile
 from domain.money import Cents
@@ -21,14 +25,36 @@ EVEN_MONTHS = [
 ]
 
 
+@dataclass
+class Base:
+    """A centre with one card and two stalls before the first sale; each life works on a copy."""
+
+    folder: Path
+    keys: CentralKeys
+    stalls: list[Stall]
+    held: Held
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    folder = tmp_path_factory.mktemp("windows") / "centre"
+    office = new_office(folder, WoundClock(MORNING))
+    held = new_card(office, 1, granted=GRANT, window=EVEN_MONTHS[0])
+    stalls = [new_stall(office, f"Étal {number}") for number in range(2)]
+    office.close()
+    return Base(folder, office.keys, stalls, held)
+
+
 class Life:
     """One card, two stalls, a centre, and the months going by."""
 
-    def __init__(self, office: Office, clock: WoundClock) -> None:
-        self.office, self.clock, self.month = office, clock, 0
+    def __init__(self, base: Base, folder: Path) -> None:
+        shutil.copytree(base.folder, folder)
+        self.clock, self.month = WoundClock(MORNING), 0
+        self.office = Office(folder, self.clock, keys=base.keys)
         self.paid = [0]
-        self.held: Held = new_card(office, 1, granted=GRANT, window=EVEN_MONTHS[0])
-        self.stalls = [new_stall(office, f"Étal {number}") for number in range(2)]
+        self.held = Held(base.held.order, base.held.chip)
+        self.stalls = [Stall(one.device_key, one.enrolled, entitlements=dict(one.entitlements)) for one in base.stalls]
 
     def next_month(self) -> None:
         if self.month + 1 == len(EVEN_MONTHS):
@@ -76,12 +102,10 @@ EVENTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(events=EVENTS)
 def test_no_window_pays_more_than_its_grant_and_late_reports_give_back_what_was_held(
-    events: list[tuple[str, int, int]],
+    base: Base, events: list[tuple[str, int, int]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        clock = WoundClock(MORNING)
-        office = new_office(Path(folder) / "centre", clock)
-        life = Life(office, clock)
+        life = Life(base, Path(folder) / "centre")
         for what, number, amount in events:
             if what == "month":
                 life.next_month()
@@ -93,11 +117,11 @@ def test_no_window_pays_more_than_its_grant_and_late_reports_give_back_what_was_
         for stall in [*life.stalls, *life.stalls]:
             life.sync(stall)
         life.check()
-        found = account(office, life.held)
+        found = account(life.office, life.held)
         word = life.stalls[0].word_for(life.held)
         assert word is not None
         (slot,) = word.entitlement.slots
         assert slot.available(Cents(life.held.chip.values[FILE])) == GRANT - life.paid[-1]
         assert (found.spent, found.open) == (sum(life.paid), GRANT - life.paid[-1])
         assert found.lapsed == sum(GRANT - paid for paid in life.paid[:-1])
-        office.close()
+        life.office.close()

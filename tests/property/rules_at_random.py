@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import cache, cached_property
 from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -45,9 +46,9 @@ LABELS: Final = ("organic", "local")
 CODES: Final = ("food", "veg", "milk")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
-    """Everything a decision is made from."""
+    """Everything a decision is made from; decided once, since nothing in it changes."""
 
     basket: Basket
     rules: RuleSet
@@ -56,6 +57,10 @@ class Situation:
     stall: StallFacts
 
     def decide(self) -> Decision:
+        return self._decision
+
+    @cached_property
+    def _decision(self) -> Decision:
         return decide(self.basket, self.rules, self.merchant, self.card, self.stall)
 
     @property
@@ -67,8 +72,9 @@ class Situation:
         return dict(self.card.counters.values)
 
 
+@cache
 def situation(seed: int, *, has_match: bool | None = None) -> Situation:
-    """One situation of a seed; ``has_match`` asks for a match purse or for none."""
+    """One situation of a seed, made once for all tests; ``has_match`` asks for a match purse or for none."""
     dice = Random(seed)
     rules = rule_set(dice, has_match)
     assert mistakes(rules) == (), mistakes(rules)
