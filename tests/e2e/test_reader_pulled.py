@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from demo.hands import COMMIT_TRANSACTION, LIFT_PAUSE_S, VIRTUAL_READERS
+from demo.hands import COMMIT_TRANSACTION, VIRTUAL_READERS
 from demo.morning import panier
 from demo.namespace import VIRTUAL_READER_PORTS, _listening_ports, enter, namespaces_available
 from demo.till_process import Disappointed, Event, TillProcess
@@ -45,6 +45,8 @@ from tests.e2e.usb_port import UsbPort, missing_part
 
 pytestmark = pytest.mark.pcsc
 
+LIFT_PAUSE_S = 0.9
+"""PC/SC looks into a virtual field every 0.4 s; after a pull its count of comings and goings says nothing of a card."""
 UDEV_TAKES_S = 0.05
 STAYS_AWAY_FOR_S, IDLE_CPU_S = 1.5, 0.4
 COMMANDS_BEFORE_COMMIT = 10
@@ -86,7 +88,7 @@ class Pulls:
 
     def lift(self) -> None:
         self.lift_cut_off()
-        time.sleep(LIFT_PAUSE_S)  # until the reader has seen it
+        time.sleep(LIFT_PAUSE_S)
 
     def lift_cut_off(self) -> None:
         """The card that a pull has cut off: no reader sees it go."""

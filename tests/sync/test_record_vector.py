@@ -12,9 +12,10 @@ from sync.card_format import decode_entitlement, read_slip
 from sync.cbor import Map, Value, decode_map, encode, take_bytes, take_int
 from sync.cose import ContentType, sign1
 from sync.crypto import new_private_key, public_key, sign
+from sync.merchant_format import read_merchant
 from sync.record import BODY_VERSION, MOST_RECORD_B, Pay, RecordType, open_record, seal_record, verify_record
 from sync.replay import decide_again, is_as_written
-from sync.rule_format import read_merchant, read_rule_set
+from sync.rule_format import read_rule_set
 from sync.tmac import is_proven, parse
 
 ROOT = Path(__file__).parents[2]
