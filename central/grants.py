@@ -55,11 +55,15 @@ def give(
     """Grant cents to a card inside a window; its number. Inside a transaction of the store.
 
     Raises:
-        ValueError: no sum, or no place on the card for such a window; a French sentence.
+        ValueError: no sum, a window that is over, or no place on the card for it; a French sentence.
     """
     if amount <= 0:
         raise ValueError("un montant est au-dessus de zéro")
     begins, ends = int(start.timestamp()), None if end is None else int(end.timestamp())
+    if ends is not None and ends <= begins:
+        raise ValueError("cette période finit avant de commencer")
+    if ends is not None and ends <= at.timestamp():
+        raise ValueError("cette période est passée")
     file = file_for(store, card, purse, begins, ends)
     key = (card, file, begins)
     if not has_proof(store, card):

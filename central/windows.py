@@ -27,7 +27,7 @@ def file_for(store: Store, card: CardId, purse: PurseNumber, begins: int, ends: 
         begins, ends: s since 1970; ``None`` for a window without end.
 
     Raises:
-        ValueError: no file is free, or a fourth window would be open at once.
+        ValueError: no file is free, or a fourth window would be open at once; a French clause.
     """
     windows = store.all("SELECT file, purse, start_at, end_at FROM slot_window WHERE card = ?", card)
     same = [row for row in windows if (row["purse"], row["start_at"], row["end_at"]) == (purse, begins, ends)]
@@ -60,16 +60,20 @@ def _pair_of(windows: Iterable[Row], purse: PurseNumber, begins: int) -> int:
 
 
 def _turn(windows: Iterable[Row], pair: int, begins: int, ends: int | None) -> int:
-    """Of a pair the file whose turn it is: odd months in the first; never the one a window just ended in."""
+    """Of a pair the file whose turn it is, odd months in the first; the other where that one is taken or just over.
+
+    A file is free for a window when all that is in it has ended as the window begins: one file never holds two
+    windows that cross, nor two with one start.
+    """
     first = 2 * pair - 1
-    if ends is None:
-        return first
-    month = datetime.fromtimestamp(begins + (ends - begins) // 2, UTC).month
-    by_month = first if month % 2 else first + 1
-    other = 2 * first + 1 - by_month
-    is_just_over = any(row["file"] == by_month and row["end_at"] == begins for row in windows)
-    is_other_free = all(_end(row) <= begins for row in windows if row["file"] == other)
-    return other if is_just_over and is_other_free else by_month
+    middle = None if ends is None else datetime.fromtimestamp(begins + (ends - begins) // 2, UTC)
+    by_month = first if middle is None or middle.month % 2 else first + 1
+    files = by_month, 2 * first + 1 - by_month
+    free = [file for file in files if all(_end(row) <= begins for row in windows if row["file"] == file)]
+    if not free:
+        raise ValueError(_OVERLAPS)
+    is_just_over = any(row["file"] == free[0] and row["end_at"] == begins for row in windows)
+    return free[-1] if is_just_over else free[0]
 
 
 def check_free(last: Row | None, begins: int) -> None:
