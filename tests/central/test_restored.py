@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from central import households
 from central.office import Office
+from domain.allotment import Size
 from domain.money import Cents
 from domain.purse import Entitlement
 from panier.commands.central import central
 from tests.central.kit import (
     DECEMBER,
     FOOD,
+    MORNING,
     Held,
     Stall,
     WoundClock,
@@ -128,6 +131,17 @@ def test_lists_and_stations_get_numbers_never_given_before(
     assert after.hot_list.version > held.hot_list.version
     assert after.terminals.version > held.terminals.version
     assert new_stall(restored, "Un autre").station > given
+
+
+def test_a_household_never_gets_the_number_of_a_forgotten_one(office: Office, restore: Callable[[], Office]) -> None:
+    """Its number stands on paper at the programme."""
+    restore.backup()  # type: ignore[attr-defined]
+    with office.store.writing():
+        forgotten = households.take_in(office.store, Size(1, 0), MORNING.date(), office.now())
+    restored = restore()
+    restored.raise_epoch()
+    with restored.store.writing():
+        assert households.take_in(restored.store, Size(4, 0), MORNING.date(), restored.now()) > forgotten
 
 
 def test_the_command_line_raises_the_epoch(office: Office, anne: Held) -> None:
