@@ -77,7 +77,7 @@ def give(
         )
         spent = {SlotFile(row["file"]): proven_spent(store, card, SlotFile(row["file"])) for row in overlapping}
         left = sum(max(row["spent_limit"] - max(row["base"], spent[row["file"]]), 0) for row in overlapping)
-        check_grant(file, left + int(amount))
+        check_grant(left + int(amount))
     if store.one("SELECT 1 FROM slot_window WHERE card = ? AND file = ? AND start_at = ?", *key) is None:
         _open_window(store, card, purse, file, begins, ends)
     store.change(

@@ -1,8 +1,8 @@
 """Where a grant goes on a card: which value file holds a window, and how many windows may be open at once.
 
 A purse has two files of a card, used by turns (odd and even months), so that a sale that is told late never meets the
-next window in the same file. A card holds four purses at a time; a pair of files whose windows have all ended may be
-taken by another purse.
+next window in the same file. A card holds four purses at a time, one that gives no proof three; a pair of files whose
+windows have all ended may be taken by another purse.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from central.store import Row, Store
+from central.unproven import HIGHEST_FILE, has_proof
 from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
 
 FOREVER: Final = 2**62
@@ -38,24 +39,24 @@ def file_for(store: Store, card: CardId, purse: PurseNumber, begins: int, ends: 
             f"{MOST_SLOTS_A_PAYMENT} enveloppes de cette carte sont déjà ouvertes pendant cette période, "
             "et une carte n'en paie pas davantage à la fois"
         )
-    pair = _pair_of(windows, purse, begins)
+    pair = _pair_of(windows, purse, begins, PAIRS if has_proof(store, card) else HIGHEST_FILE // 2)
     return SlotFile(_turn(windows, pair, begins, ends))
 
 
-def _pair_of(windows: Iterable[Row], purse: PurseNumber, begins: int) -> int:
-    """Which pair of files a purse has on this card, 1 to 4: files 1 and 2, 3 and 4 …"""
+def _pair_of(windows: Iterable[Row], purse: PurseNumber, begins: int, pairs: int) -> int:
+    """Which pair of files a purse has on this card, 1 to ``pairs``: files 1 and 2, 3 and 4 …"""
     newest: dict[int, Row] = {}
     for row in sorted(windows, key=lambda row: int(row["start_at"])):
         newest[_pair(row["file"])] = row
     own = [pair for pair, row in newest.items() if row["purse"] == purse]
     if own:
         return int(max(own, key=lambda pair: int(newest[pair]["start_at"])))
-    free = [pair for pair in range(1, PAIRS + 1) if pair not in newest]
+    free = [pair for pair in range(1, pairs + 1) if pair not in newest]
     if free:
         return int(purse) if purse in free else free[0]
     ended = [pair for pair in newest if all(_end(row) <= begins for row in windows if _pair(row["file"]) == pair)]
     if not ended:
-        raise ValueError(f"{PAIRS} enveloppes au plus tiennent en même temps sur une carte")
+        raise ValueError(f"{pairs} enveloppes au plus tiennent en même temps sur cette carte")
     return int(min(ended, key=lambda pair: _end(newest[pair])))
 
 

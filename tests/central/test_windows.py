@@ -148,8 +148,11 @@ def test_nothing_is_granted_into_a_window_that_is_over(office: Office, card: Car
     assert office.store.number("SELECT count(*) FROM grant_given") == 1
 
 
-def test_a_tag_has_three_purses(office: Office) -> None:
+def test_a_tag_has_three_purses_of_any_numbers(office: Office) -> None:
     tag = office.register_card(Uid(bytes.fromhex("04A1A2A3A4A5A6")), NTAG_AID).card
-    assert granted(office, tag, 3, (month(0)[0], None)) == 5
-    with pytest.raises(ValueError, match="trois enveloppes"):
-        granted(office, tag, 4, month(0))
+    assert granted(office, tag, 4, month(0)) == 1, "the fourth pair is not on a tag"
+    assert granted(office, tag, 3, month(0)) == 5
+    assert granted(office, tag, 200, month(1)) == 4
+    with pytest.raises(ValueError, match="3 enveloppes au plus tiennent"):
+        granted(office, tag, 2, month(0))
+    assert granted(office, tag, 2, month(2)) == 1, "purse 4 is over"
