@@ -1,0 +1,168 @@
+"""How far a card's counters may go: where each window starts from, what is proven of it, and its limit.
+
+A purse that lapses lives in two value files by turns (central/windows.py). When a file is used again its new limit is
+min(highest proven counter, earlier limit + voids known in that window) + grant: sales not yet reported make a new
+balance smaller, never larger. A limit never falls inside its window.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from central import voids
+from central.store import Row, Store
+from central.transactions import BORNE_OUT
+from central.windows import FOREVER, check_free
+from domain.identity import CardId, PurseNumber, SlotFile
+
+MOST_TMC: Final = 0xFFFFFF
+
+
+def open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile, begins: int, ends: int | None) -> None:
+    """Put a window into a file: it starts from what is proven of the one before."""
+    last = store.one(
+        "SELECT * FROM slot_window WHERE card = ? AND file = ? ORDER BY start_at DESC LIMIT 1",
+        card,
+        file,
+    )
+    check_free(last, begins)
+    base = 0 if last is None else min(proven_spent(store, card, file, begins), reachable(store, card, file, last))
+    store.put(
+        "slot_window",
+        card=card,
+        file=file,
+        start_at=begins,
+        end_at=ends,
+        purse=purse,
+        base=base,
+        spent_limit=base,
+        is_confirmed=int(last is None),
+    )
+
+
+def reachable(store: Store, card: CardId, file: int, window: Row) -> int:
+    """What the counter may have reached in a window: its limit and all voids known of it, in cents."""
+    start, bound_mark = window["start_at"], window["bound_mark"]
+    everything = voids.in_limit(store, card, file, start, MOST_TMC)
+    since = everything - voids.in_limit(store, card, file, start, bound_mark)
+    return max(int(window["spent_limit"]) + everything, int(window["bound"]) + since if window["bound"] else 0)
+
+
+def proven_spent(store: Store, card: CardId, file: SlotFile, before_s: int = FOREVER) -> int:
+    """Highest counter of a value file that the card itself has proven, in cents since issuing.
+
+    Args:
+        before_s: only payments in windows that begin before (s since 1970); a sale belongs to the window of the
+            entitlement it was made under, so one of a new window never counts for an earlier one.
+    """
+    loaded = store.number("SELECT loaded FROM card WHERE card = ?", card)
+    lowest = store.one(
+        """SELECT min(value_after) AS value FROM movement JOIN event USING (terminal, epoch, seq)
+        WHERE movement.card = ? AND movement.file = ? AND event.state = 'proven' AND coalesce(start_at, -1) < ?
+        AND (start_at IS NOT NULL OR ? = 1) AND """
+        + BORNE_OUT,
+        card,
+        file,
+        before_s,
+        int(before_s == FOREVER),
+    )
+    return 0 if lowest is None or lowest["value"] is None else loaded - int(lowest["value"])
+
+
+def settle_windows(store: Store, card: CardId) -> bool:
+    """Let each window start from what is proven by now of the one before; whether anything changed.
+
+    A late report gives the holder back what was held back: the base of the next window rises, never above the limit
+    before it. A window is confirmed once the card is known without a gap into it. Inside a transaction of the store.
+    """
+    changed, before = False, None
+    for window in store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at", card):
+        if before is None or before["file"] != window["file"]:
+            before = window
+            continue
+        proven = proven_spent(store, card, SlotFile(window["file"]), window["start_at"])
+        gained = max(min(proven, reachable(store, card, window["file"], before)) - window["base"], 0)
+        confirmed = int(window["is_confirmed"] or _is_known_into(store, card, window))
+        if gained or confirmed != window["is_confirmed"]:
+            changed = True
+            store.change(
+                """UPDATE slot_window SET base = base + ?, spent_limit = spent_limit + ?, is_confirmed = ?
+                WHERE card = ? AND file = ? AND start_at = ?""",
+                gained,
+                gained,
+                confirmed,
+                card,
+                window["file"],
+                window["start_at"],
+            )
+        before = {**window, "spent_limit": window["spent_limit"] + gained}  # bound and its mark stay
+    return changed
+
+
+def _is_known_into(store: Store, card: CardId, window: Row) -> bool:
+    """Whether a payment of this window is proven, and so is every one before it."""
+    return (
+        store.one(
+            """SELECT 1 FROM movement JOIN event USING (terminal, epoch, seq) WHERE movement.card = ?
+            AND movement.file = ? AND start_at = ? AND event.state = 'proven' AND movement.tmc <= ?""",
+            card,
+            window["file"],
+            window["start_at"],
+            mark(store, card),
+        )
+        is not None
+    )
+
+
+def limit_of(store: Store, card: CardId, window: Row, back: int, up_to: int) -> int:
+    """The limit of a window as it is signed, in cents.
+
+    Args:
+        back: cents of voids in it.
+        up_to: the mark it is signed with.
+    """
+    limit = int(window["spent_limit"]) + back
+    if window["bound"]:
+        file, start = window["file"], window["start_at"]
+        since = voids.in_limit(store, card, file, start, up_to) - voids.in_limit(
+            store, card, file, start, window["bound_mark"]
+        )
+        limit = max(limit, int(window["bound"]) + max(since, 0))
+    return limit if window["cap"] is None else min(limit, int(window["cap"]))
+
+
+def voids_up_to(store: Store, card: CardId, window: Row, up_to: int) -> int:
+    """Cents of voids in a signed limit, never fewer than were signed before."""
+    return max(voids.in_limit(store, card, window["file"], window["start_at"], up_to), int(window["voids_signed"]))
+
+
+def mark(store: Store, card: CardId) -> int:
+    """The TMC up to which every transaction of the card is known, without a gap; it never falls.
+
+    A void must be proven: a slip stops counting once the mark has passed it, and a limit contains proven voids only.
+    Of a payment it is enough that the card's counters attest it.
+    """
+    known = store.all(
+        f"""SELECT DISTINCT tmc FROM event WHERE card = ? AND {BORNE_OUT}
+        AND (state = 'proven' OR (state = 'attested' AND kind = 'payment')) ORDER BY tmc""",
+        card,
+    )
+    signed = store.number("SELECT max(mark) FROM entitlement_known WHERE card = ?", card)
+    reached = 0
+    for row in known:
+        if row["tmc"] != reached + 1:
+            break
+        reached = row["tmc"]
+    return max(reached, signed)
+
+
+def standing_windows(store: Store, card: CardId, at: datetime) -> list[Row]:
+    """For each value file the first window that has not ended; else its last."""
+    now_s = int(at.timestamp())
+    chosen: dict[int, Row] = {}
+    for window in store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at", card):
+        standing = chosen.get(window["file"])
+        if standing is None or (standing["end_at"] is not None and standing["end_at"] <= now_s):
+            chosen[window["file"]] = window
+    return [chosen[file] for file in sorted(chosen)]
