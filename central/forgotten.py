@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from central.limits import open_window
 from central.store import Store
+from central.windows import may_take, span_of, standing
 from domain.identity import CardId
 from domain.purse import Entitlement
 
@@ -17,6 +18,13 @@ def is_remembered(store: Store, card: CardId, content: bytes) -> bool:
 
 def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes, at_epoch: int, seq: int) -> None:
     """An entitlement of this centre's own key that a card showed: one it has forgotten binds it.
+
+    Each of its slots binds the window it is of: same file, purse, start and end. One that is forgotten too is opened
+    where its place is free, also before windows granted since. Where another window has its place by now (the grants
+    were typed again in another order or for other days), nothing is bound, the payment stands, and
+    ``central.presence`` asks a person: the next entitlement overwrites this one, what the card spent under it was
+    granted and is paid (``central.account``) but counts in the window that stands there, and what the holder has lost
+    by that is granted by hand. So nobody gets more than was granted, and no producer waits for his money.
 
     Two with one number were signed because a restored centre went on under its old epoch: an alarm, and of each slot
     the smaller limit counts. Inside a transaction of the store.
@@ -43,12 +51,10 @@ def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes,
         data=data,
     )
     for slot in word.slots:
-        begins, ends = int(slot.start.timestamp()), None if slot.end is None else int(slot.end.timestamp())
-        window = store.one(
-            "SELECT * FROM slot_window WHERE card = ? AND file = ? AND start_at = ?", word.card, slot.file, begins
-        )
-        if window is None and own is None:
-            open_window(store, word.card, slot.purse, slot.file, begins, ends)
+        if own is None and may_take(store, word.card, slot):
+            open_window(store, word.card, slot.purse, slot.file, *span_of(slot))
+        if standing(store, word.card, slot) is None:
+            continue
         if own is None:
             change = "bound_mark = CASE WHEN ? > bound THEN ? ELSE bound_mark END, bound = max(bound, ?)"
             values: tuple[int, ...] = (int(slot.limit), word.mark, int(slot.limit))
@@ -59,5 +65,5 @@ def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes,
             *values,
             word.card,
             slot.file,
-            begins,
+            span_of(slot)[0],
         )

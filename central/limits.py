@@ -13,21 +13,19 @@ from typing import Final
 from central import voids
 from central.store import Row, Store
 from central.transactions import BORNE_OUT
-from central.windows import FOREVER, check_free
+from central.windows import FOREVER, Displaced, displaced, span_of
 from domain.identity import CardId, PurseNumber, SlotFile
 
 MOST_TMC: Final = 0xFFFFFF
 
 
 def open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile, begins: int, ends: int | None) -> None:
-    """Put a window into a file: it starts from what is proven of the one before."""
-    last = store.one(
-        "SELECT * FROM slot_window WHERE card = ? AND file = ? ORDER BY start_at DESC LIMIT 1",
-        card,
-        file,
-    )
-    check_free(last, begins)
-    base = 0 if last is None else min(proven_spent(store, card, file, begins), reachable(store, card, file, last))
+    """Put a window into a file that is free for it: it starts from what is proven of those before.
+
+    One behind it, where there is one, starts later than was thought: it is not confirmed any more.
+    """
+    last = _before(store, card, file, begins)
+    reach = _reach_before(store, card, file, begins, last)
     store.put(
         "slot_window",
         card=card,
@@ -35,10 +33,44 @@ def open_window(store: Store, card: CardId, purse: PurseNumber, file: SlotFile, 
         start_at=begins,
         end_at=ends,
         purse=purse,
-        base=base,
+        base=(base := base_at(store, card, file, begins)),
         spent_limit=base,
-        is_confirmed=int(last is None),
+        is_confirmed=int(last is None and not reach),
     )
+    store.change(
+        "UPDATE slot_window SET is_confirmed = 0 WHERE card = ? AND file = ? AND start_at > ?", card, file, begins
+    )
+
+
+def base_at(store: Store, card: CardId, file: SlotFile, begins: int) -> int:
+    """The counter a window that begins then starts from, by all that is proven before, in cents."""
+    reach = _reach_before(store, card, file, begins, _before(store, card, file, begins))
+    return min(proven_spent(store, card, file, begins), reach) if reach else 0
+
+
+def _before(store: Store, card: CardId, file: int, begins: int) -> Row | None:
+    return store.one(
+        "SELECT * FROM slot_window WHERE card = ? AND file = ? AND start_at < ? ORDER BY start_at DESC LIMIT 1",
+        card,
+        file,
+        begins,
+    )
+
+
+def _reach_before(store: Store, card: CardId, file: int, begins: int, last: Row | None) -> int:
+    """What the counter may have reached before a window: in the one before, or under a limit that found no place."""
+    found = 0 if last is None else reachable(store, card, file, last)
+    for item in displaced(store, card):
+        if item.slot.file == file and span_of(item.slot)[0] < begins:
+            found = max(found, int(item.slot.limit) + voids_since(store, card, item))
+    return found
+
+
+def voids_since(store: Store, card: CardId, item: Displaced) -> int:
+    """Cents of voids in a window that found no place, which its limit does not contain yet."""
+    start, _ = span_of(item.slot)
+    file = item.slot.file
+    return voids.in_limit(store, card, file, start, MOST_TMC) - voids.in_limit(store, card, file, start, item.mark)
 
 
 def reachable(store: Store, card: CardId, file: int, window: Row) -> int:
@@ -82,7 +114,8 @@ def settle_windows(store: Store, card: CardId) -> bool:
             before = window
             continue
         proven = proven_spent(store, card, SlotFile(window["file"]), window["start_at"])
-        gained = max(min(proven, reachable(store, card, window["file"], before)) - window["base"], 0)
+        reach = _reach_before(store, card, window["file"], window["start_at"], before)
+        gained = max(min(proven, reach) - window["base"], 0)
         confirmed = int(window["is_confirmed"] or _is_known_into(store, card, window))
         if gained or confirmed != window["is_confirmed"]:
             changed = True

@@ -8,12 +8,15 @@ windows have all ended may be taken by another purse.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from central.store import Row, Store
 from central.unproven import HIGHEST_FILE, has_proof
 from domain.identity import MOST_SLOTS_A_PAYMENT, CardId, PurseNumber, SlotFile
+from domain.purse import Slot
+from sync.card_format import unverified_entitlement
 
 FOREVER: Final = 2**62
 """Later than any end of a window, in seconds."""
@@ -77,10 +80,62 @@ def _turn(windows: Iterable[Row], pair: int, begins: int, ends: int | None) -> i
     return free[-1] if is_just_over else free[0]
 
 
-def check_free(last: Row | None, begins: int) -> None:
-    """ValueError: the newest window of a file has not ended when the next one begins."""
-    if last is not None and _end(last) > begins:
-        raise ValueError(_OVERLAPS)
+def may_take(store: Store, card: CardId, slot: Slot) -> bool:
+    """Whether a slot of an entitlement this centre forgot can be a window in its file.
+
+    Not where another window of that file crosses it, nor where the very same window stands in another file by now: its
+    money would be there twice.
+    """
+    begins, ends = span_of(slot)
+    rows = store.all("SELECT file, purse, start_at, end_at FROM slot_window WHERE card = ?", card)
+    return not any(
+        (row["purse"], row["start_at"], row["end_at"]) == (slot.purse, begins, ends)
+        or (row["file"] == slot.file and row["start_at"] < (FOREVER if ends is None else ends) and _end(row) > begins)
+        for row in rows
+    )
+
+
+def standing(store: Store, card: CardId, slot: Slot) -> Row | None:
+    """The window a slot of an entitlement is of: file, purse, start and end are the same."""
+    return store.one(
+        "SELECT * FROM slot_window WHERE card = ? AND file = ? AND purse = ? AND start_at = ? AND end_at IS ?",
+        card,
+        slot.file,
+        slot.purse,
+        *span_of(slot),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """A slot of an entitlement that this centre forgot, whose place another window has by now: it binds nothing.
+
+    Attributes:
+        mark: of that entitlement.
+        terminal, epoch, seq: the record that brought it.
+    """
+
+    slot: Slot
+    mark: int
+    terminal: bytes
+    epoch: int
+    seq: int
+
+
+def displaced(store: Store, card: CardId) -> tuple[Displaced, ...]:
+    """All of a card, the oldest entitlement first."""
+    rows = store.all("SELECT * FROM entitlement_found WHERE card = ? AND is_twin = 0 ORDER BY epoch, seq", card)
+    return tuple(
+        Displaced(slot, row["mark"], bytes(row["terminal"]), row["record_epoch"], row["record_seq"])
+        for row in rows
+        for slot in unverified_entitlement(bytes(row["data"])).slots
+        if standing(store, card, slot) is None
+    )
+
+
+def span_of(slot: Slot) -> tuple[int, int | None]:
+    """Start and end of a slot's window, s since 1970."""
+    return int(slot.start.timestamp()), None if slot.end is None else int(slot.end.timestamp())
 
 
 def _most_open_beside(windows: Iterable[Row], begins: int, ends: int | None) -> int:
