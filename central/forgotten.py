@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from central.limits import open_window
-from central.store import Store
-from central.windows import may_take, span_of, standing
-from domain.identity import CardId
-from domain.purse import Entitlement
+from central import voids
+from central.limits import MOST_TMC, base_at, open_window, reachable, voids_since
+from central.store import Row, Store
+from central.windows import FOREVER, displaced, may_take, span_of, standing
+from domain.identity import CardId, PurseNumber
+from domain.purse import Entitlement, Slot
 
 
 def is_remembered(store: Store, card: CardId, content: bytes) -> bool:
@@ -67,3 +68,45 @@ def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes,
             slot.file,
             span_of(slot)[0],
         )
+
+
+def forgotten_cents(store: Store, card: CardId, purse: PurseNumber) -> int:
+    """Cents that limits found on a card show beyond all this centre knows it granted in a purse, over all windows.
+
+    Nobody can tell a forgotten bonus from a forgotten allotment, so it is the most that may have been bonus. It falls
+    when grants are typed again for the same window. 0 unless a centre was restored.
+    """
+    windows = store.all("SELECT * FROM slot_window WHERE card = ? AND purse = ? AND bound > 0", card, purse)
+    cents = sum(max(reachable(store, card, row["file"], row) - _known(store, card, row), 0) for row in windows)
+    elsewhere: dict[tuple[int, int], int] = {}
+    for item in displaced(store, card):
+        if item.slot.purse == purse:
+            begins, _ = span_of(item.slot)
+            reached = int(item.slot.limit) + voids_since(store, card, item)
+            granted = reached - base_at(store, card, item.slot.file, begins) - _granted_instead(store, card, item.slot)
+            place = int(item.slot.file), begins
+            elsewhere[place] = max(elsewhere.get(place, 0), granted)
+    return cents + sum(elsewhere.values())
+
+
+def _known(store: Store, card: CardId, window: Row) -> int:
+    """How far a window goes by what this centre granted, all voids known of it included."""
+    return int(window["spent_limit"]) + voids.in_limit(store, card, window["file"], window["start_at"], MOST_TMC)
+
+
+def _granted_instead(store: Store, card: CardId, slot: Slot) -> int:
+    """Cents in the windows of a purse that were granted again where one that was forgotten stood, or for its days."""
+    begins, ends = span_of(slot)
+    rows = store.all(
+        """SELECT * FROM slot_window WHERE card = ? AND purse = ? AND ((start_at = ? AND end_at IS ?)
+        OR (file = ? AND start_at < ? AND coalesce(end_at, ?) > ?))""",
+        card,
+        slot.purse,
+        begins,
+        ends,
+        slot.file,
+        FOREVER if ends is None else ends,
+        FOREVER,
+        begins,
+    )
+    return sum(_known(store, card, row) - int(row["base"]) for row in rows)

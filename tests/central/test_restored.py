@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from central import households
+from central.forgotten import forgotten_cents
 from central.office import Office
 from central.upgrade import conclude_again
 from domain.allotment import Size
@@ -275,6 +276,44 @@ def test_a_forgotten_month_finds_its_place_before_one_granted_since(
     with restored.store.writing():
         conclude_again(restored.store, restored.keys, restored.rules.programme)
     assert account(restored, bruno) == found
+
+
+def test_what_a_card_shows_beyond_the_known_grants_of_a_purse_may_have_been_bonus(
+    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+) -> None:
+    restore.backup()  # type: ignore[attr-defined]
+    office.grant(anne.card, FOOD, Cents(1_000), *DECEMBER)
+    office.grant(anne.card, FOOD, Cents(2_000), *JANUARY)
+    office.grant(anne.card, PurseNumber(9), Cents(300), *DECEMBER)
+    stall.download(office)
+    stall.pay(anne, 4_700)
+    stall.void(anne, stall.paid[-1])
+    restored = restore()
+    restored.raise_epoch()
+    assert forgotten_cents(restored.store, anne.card, FOOD) == 0, "nothing was found yet"
+    stall.send(restored)
+    assert forgotten_cents(restored.store, anne.card, FOOD) == 3_000, "a void is no grant"
+    assert forgotten_cents(restored.store, anne.card, PurseNumber(9)) == 300
+    restored.grant(anne.card, FOOD, Cents(2_500), *JANUARY)
+    assert forgotten_cents(restored.store, anne.card, FOOD) == 1_000, "never below zero in a window"
+
+
+def test_a_forgotten_window_without_place_may_have_been_bonus_too(
+    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
+) -> None:
+    restore.backup()  # type: ignore[attr-defined]
+    office.grant(bruno.card, PurseNumber(9), Cents(30_000), *DECEMBER)
+    office.grant(bruno.card, PurseNumber(11), Cents(500), *DECEMBER)
+    stall.download(office)
+    stall.pay(bruno, 100)
+    restored = restore()
+    restored.raise_epoch()
+    restored.grant(bruno.card, PurseNumber(11), Cents(400), *DECEMBER)
+    stall.send(restored)
+    assert forgotten_cents(restored.store, bruno.card, PurseNumber(9)) == 30_000
+    assert forgotten_cents(restored.store, bruno.card, PurseNumber(11)) == 100
+    restored.grant(bruno.card, PurseNumber(9), Cents(29_000), *DECEMBER)
+    assert forgotten_cents(restored.store, bruno.card, PurseNumber(9)) == 1_000
 
 
 def test_a_household_never_gets_the_number_of_a_forgotten_one(office: Office, restore: Callable[[], Office]) -> None:
