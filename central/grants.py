@@ -95,6 +95,26 @@ def give(
     return store.number("SELECT max(id) FROM grant_given WHERE card = ?", card)
 
 
+def take_back_unsigned(store: Store, card: CardId, at: datetime) -> Cents:
+    """Take back each bonus of a card that was never signed and whose window is over: it is due again; cents.
+
+    Nobody ever saw it. Other grants stay where they lapsed, for a person to look at (``signing_duty.never_signed``).
+    Inside a transaction of the store.
+    """
+    lost = [row for row in signing_duty.never_signed(store, at) if row["card"] == card and row["kind"] == Kind.BONUS]
+    for row in lost:
+        store.change("DELETE FROM bonus_given WHERE grant_id = ?", row["id"])
+        store.change("DELETE FROM grant_given WHERE id = ?", row["id"])
+        store.change(
+            "UPDATE slot_window SET spent_limit = spent_limit - ? WHERE card = ? AND file = ? AND start_at = ?",
+            row["amount"],
+            card,
+            row["file"],
+            row["start_at"],
+        )
+    return Cents(sum(int(row["amount"]) for row in lost))
+
+
 def renew(store: Store, keys: CentralKeys, touched: Iterable[CardId], rules: RuleSet, at: datetime) -> None:
     """Sign again what changed or grows old; inside a transaction of the store.
 
@@ -140,7 +160,7 @@ def _has_more_to_sign(store: Store, card: CardId, at: datetime) -> bool:
     """Whether a limit would be above the one signed last: a void the mark has passed, a limit that was forgotten."""
     up_to = mark(store, card)
     return any(
-        limit_of(store, card, window, voids_up_to(store, card, window, up_to), up_to) > window["limit_signed"]
+        limit_of(store, card, window, up_to, at) > window["limit_signed"]
         for window in standing_windows(store, card, at)
     )
 
@@ -151,8 +171,8 @@ def issue(store: Store, keys: CentralKeys, card: CardId, rules: RuleSet, at: dat
     assert row is not None, "entitlements are for cards of the programme"
     uid = Uid(bytes(row["uid"]))
     windows, up_to = standing_windows(store, card, at), mark(store, card)
-    slots = tuple(_slot(store, card, window, row["loaded"], up_to) for window in windows)
     issued_at = at.replace(microsecond=0)
+    slots = tuple(_slot(store, card, window, row["loaded"], up_to, issued_at) for window in windows)
     entitlement = Entitlement(
         key_id=keys.entitlement_key_id,
         card=card,
@@ -201,17 +221,13 @@ def _last_seq(store: Store, card: CardId) -> int:
     return store.number(query, card, epoch(store))
 
 
-def _slot(store: Store, card: CardId, window: Row, loaded: int, up_to: int) -> Slot:
-    """A window as it is signed: its limit with the voids up to the mark, never fewer than were signed before.
-
-    A limit found on a card that this centre forgot binds it; of two that bear one number the smaller counts.
-    """
+def _slot(store: Store, card: CardId, window: Row, loaded: int, up_to: int, at: datetime) -> Slot:
+    """A window as it is signed."""
     file = SlotFile(window["file"])
-    back = voids_up_to(store, card, window, up_to)
     return Slot(
         file=file,
         purse=PurseNumber(window["purse"]),
-        limit=Cents(limit_of(store, card, window, back, up_to)),
+        limit=Cents(limit_of(store, card, window, up_to, at)),
         floor=Cents(proven_spent(store, card, file)),
         loaded=Cents(loaded),
         start=datetime.fromtimestamp(window["start_at"], UTC),

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from central import voids
+from central.signing_duty import unsigned
 from central.store import Row, Store
 from central.transactions import BORNE_OUT
 from central.windows import FOREVER, Displaced, displaced, span_of
@@ -148,16 +149,17 @@ def _is_known_into(store: Store, card: CardId, window: Row) -> bool:
     )
 
 
-def limit_of(store: Store, card: CardId, window: Row, back: int, up_to: int) -> int:
-    """The limit of a window as it is signed, in cents.
+def limit_of(store: Store, card: CardId, window: Row, up_to: int, at: datetime) -> int:
+    """The limit of a window as it is signed with a mark, in cents: voids up to it, never fewer than signed before.
 
-    Args:
-        back: cents of voids in it.
-        up_to: the mark it is signed with.
+    A limit found on a card that this centre forgot binds it; of two that bear one number the smaller counts. What was
+    granted and not signed before the window was over is not signed any more: it is nobody's, and may be taken back.
     """
-    limit = int(window["spent_limit"]) + back
+    file, start = window["file"], window["start_at"]
+    limit = int(window["spent_limit"]) + voids_up_to(store, card, window, up_to)
+    if window["end_at"] is not None and window["end_at"] <= at.timestamp():
+        limit -= unsigned(store, card, file, start)
     if window["bound"]:
-        file, start = window["file"], window["start_at"]
         since = voids.in_limit(store, card, file, start, up_to) - voids.in_limit(
             store, card, file, start, window["bound_mark"]
         )
