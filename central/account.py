@@ -11,6 +11,7 @@ from central.presence import Gap, gaps_of
 from central.store import Row, Store
 from central.transactions import Place, place_of
 from central.voids import GivenBack, all_given_back
+from central.windows import displaced, span_of
 from domain.identity import CardId
 
 
@@ -191,33 +192,57 @@ def _windows(
     """Left in open windows, lapsed in ended ones, spent above all limits, granted by limits this centre forgot.
 
     What the counter shows beyond the newest window was spent in the ones before, as long as that window is not
-    confirmed: until then nobody has proven where they ended.
+    confirmed: until then nobody has proven where they ended. A forgotten limit that found no place granted what was
+    spent under it and no window explains; what was given back there is in no limit and has lapsed.
     """
     given: dict[tuple[int, int], list[GivenBack]] = defaultdict(list)
     for part in back:
         given[part.file, part.start_at].append(part)
     rows = store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at DESC", card)
-    left_open = lapsed = recovered = 0
-    excess = sum(found.counted for file, found in told.items() if file not in {row["file"] for row in rows})
-    beyond, after = 0, None
-    for window in rows:
-        limit, forgotten = _limit(window, given[window["file"], window["start_at"]])
-        recovered += forgotten
-        if after is None or after["file"] != window["file"]:
-            excess += beyond
-            beyond = max(told[window["file"]].counted - limit, 0)
-            reached = min(told[window["file"]].counted, limit)
-        else:
-            reached = min(max(after["base"], window["base"]), limit)
-            spilt = 0 if after["is_confirmed"] else min(beyond, limit - reached)
-            reached, beyond = reached + spilt, beyond - spilt
-        left = limit - max(reached, window["base"])
-        if window["end_at"] is not None and window["end_at"] <= now_s:
-            lapsed += left
-        else:
-            left_open += left
-        after = window
-    return left_open, lapsed, excess + beyond, recovered
+    allowed = _allowed_elsewhere(store, card, given)
+    left_open = lapsed = excess = recovered = 0
+    for file in sorted({*told, *(row["file"] for row in rows)}):
+        beyond, above, after = told[file].counted, 0, None
+        for window in (row for row in rows if row["file"] == file):
+            parts = given.pop((file, window["start_at"]), [])
+            limit, forgotten = _limit(window, parts)
+            recovered += forgotten
+            if after is None:
+                above, beyond = limit, max(told[file].counted - limit, 0)
+                reached = min(told[file].counted, limit)
+            else:
+                recovered += _within(allowed[file], limit, after["base"])
+                reached = min(max(after["base"], window["base"]), limit)
+                spilt = 0 if after["is_confirmed"] else min(beyond, limit - reached)
+                reached, beyond = reached + spilt, beyond - spilt
+            left = limit - max(reached, window["base"])
+            if window["end_at"] is not None and window["end_at"] <= now_s:
+                lapsed += left
+            else:
+                left_open += left
+            after = window
+        found = min(beyond, _within(allowed[file], above, told[file].counted))
+        recovered += found + (0 if after is None else _within(allowed[file], 0, after["base"]))
+        excess += beyond - found
+    lapsed += sum(part.amount for parts in given.values() for part in parts)
+    return left_open, lapsed, excess, recovered
+
+
+def _within(allowed: int, low: int, high: int) -> int:
+    """Cents of a counter's way from ``low`` to ``high`` that lie below a limit."""
+    return max(min(high, allowed) - low, 0)
+
+
+def _allowed_elsewhere(
+    store: Store, card: CardId, given: Mapping[tuple[int, int], list[GivenBack]]
+) -> defaultdict[int, int]:
+    """By file how far limits went that this centre forgot and whose place another window has by now."""
+    found: defaultdict[int, int] = defaultdict(int)
+    for item in displaced(store, card):
+        file, start = int(item.slot.file), span_of(item.slot)[0]
+        since = sum(part.amount for part in given.get((file, start), ()) if part.tmc > item.mark)
+        found[file] = max(found[file], int(item.slot.limit) + since)
+    return found
 
 
 def _limit(window: Row, given: list[GivenBack]) -> tuple[int, int]:

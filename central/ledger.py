@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from central import earnings, grants, redecision, rule_versions, unproven, voids
+from central import earnings, forgotten, redecision, rule_versions, unproven, voids
 from central.keys import CentralKeys
 from central.store import Store
 from central.transactions import (
@@ -187,14 +187,14 @@ def _entitlement_in_force(keys: CentralKeys, chip: Chip, facts: TransactionInput
 def _take_words(store: Store, keys: CentralKeys, chip: Chip, facts: TransactionInput, place: Place) -> None:
     """Entitlements on the card that a restored centre has forgotten."""
     for content in (facts.entitlement_read, facts.entitlement_written):
-        if content is None or not any(content) or grants.is_remembered(store, chip.card, content):
+        if content is None or not any(content) or forgotten.is_remembered(store, chip.card, content):
             continue
         try:
             word = own_word(keys, chip, content)
         except FormatError:
             continue
         data = content[: 97 + 17 * len(word.slots)]
-        grants.found_on_card(store, word, data, place.terminal, place.epoch, place.seq)
+        forgotten.found_on_card(store, word, data, place.terminal, place.epoch, place.seq)
 
 
 def _state(store: Store, chip: Chip, tmc: int, envelope: Envelope, expected: bytes) -> str:

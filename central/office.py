@@ -389,13 +389,21 @@ class Office:
     def raise_epoch(self) -> int:
         """This centre was restored from a backup: new words get numbers no word of before has; the new epoch.
 
-        Whatever number was given out since the backup (stations, lists, entitlements) is never given again, and every
-        card gets an entitlement of the new epoch. What was granted since comes back from the cards.
+        Whatever number was given out since the backup (stations, households, lists, entitlements) is never given again,
+        and every card gets an entitlement of the new epoch. What was granted since comes back from the cards.
         """
         at = self._clock()
         with self.store.writing():
             epoch = self.store.next_number("epoch") + 1
-            for name in ("station", "merchant", "hot list", "card keys", "terminals", "entitlement change"):
+            for name in (
+                "station",
+                "merchant",
+                "household",
+                "hot list",
+                "card keys",
+                "terminals",
+                "entitlement change",
+            ):
                 self.store.next_number(name)
                 self.store.change("UPDATE meta SET value = value + ? WHERE name = ?", SKIPPED_NUMBERS, name)
             merchants.raise_versions(self.store, SKIPPED_NUMBERS)

@@ -14,6 +14,7 @@ from central.history import History
 from central.store import Row, Store
 from central.transactions import NO_EPOCH
 from central.voids import NOT_TOLD
+from central.windows import displaced
 from domain.identity import CardId
 from sync.card_format import decode_log_record
 
@@ -30,6 +31,10 @@ FALSE_PROOF: Final = (
 )
 FALSE_STATION: Final = "preuves fausses de plusieurs cartes : regardez cette caisse elle-même"
 TWIN: Final = "deux dotations différentes de même numéro : le centre a été restauré sans « panier central restored »"
+DISPLACED: Final = (
+    "carte {card} : une période de l'enveloppe n° {purse} que ce centre a oubliée n'a plus sa place, une autre s'y "
+    "trouve ; rien n'en est repris : voyez avec le porteur ce qui lui manque, et donnez-le à la main"
+)
 SLIP_AGAINST: Final = "un bon d'annulation signé contredit le journal de la caisse ou la carte"
 VOIDS_IN_FRENCH: Final[dict[str, str]] = {
     "a void of a payment that its terminal never sent": "annulation d'un paiement que la caisse n'a pas envoyé",
@@ -92,6 +97,7 @@ def notices(store: Store) -> tuple[Notice, ...]:
         *_voids(store),
         *_slips(store),
         *_twins(store),
+        *_displaced(store),
     ]
     return tuple(sorted(found, key=lambda item: (item.station, item.seq, item.why)))
 
@@ -204,6 +210,22 @@ def _twins(store: Store) -> list[Notice]:
         ON terminal.terminal = entitlement_found.terminal AND terminal.epoch = record_epoch WHERE is_twin = 1"""
     )
     return [Notice(row["station"], row["seq"], TWIN) for row in rows]
+
+
+def _displaced(store: Store) -> list[Notice]:
+    """Windows a restored centre forgot, whose place another window has by now: each once, by what told of it last."""
+    found: dict[tuple[object, ...], Notice] = {}
+    for row in store.all("SELECT DISTINCT card FROM entitlement_found WHERE is_twin = 0 ORDER BY card"):
+        card = CardId(bytes(row["card"]))
+        for item in displaced(store, card):
+            station = store.number(
+                "SELECT station FROM terminal WHERE terminal = ? AND epoch = ?", item.terminal, item.epoch
+            )
+            why = DISPLACED.format(card=card.hex(), purse=item.slot.purse)
+            found[card, item.slot.file, item.slot.purse, item.slot.start, item.slot.end] = Notice(
+                station, item.seq, why
+            )
+    return list(found.values())
 
 
 def _slips(store: Store) -> list[Notice]:

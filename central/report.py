@@ -11,6 +11,7 @@ from central.account import CardAccount
 from central.grants import Kind
 from central.office import Office
 from central.presence import Notice, decided_otherwise, notices
+from central.signing_duty import never_signed
 from central.transactions import BORNE_OUT
 
 
@@ -43,6 +44,7 @@ class Report:
         attested, voided, false, unproven: see CardAccount.
         bonus_granted: part of what was granted.
         bonus_due: bonus that tills have shown, by all that is known here, and that is not granted yet.
+        never_signed: card, purse and cents of each grant whose window was over before it was signed; part of lapsed.
         missing: debits no record tells of, from the cards' counters, by the station that made the last of them (0: not
             known), greatest first.
         notices: what contradicts a card's own proof: station, journal number, French sentence.
@@ -69,6 +71,7 @@ class Report:
     cards: tuple[CardAccount, ...]
     terminals: tuple[TerminalLine, ...]
     quarantined: tuple[tuple[int, int, str], ...]
+    never_signed: tuple[tuple[str, int, int], ...]
     missing: tuple[tuple[int, int], ...]
     notices: tuple[Notice, ...]
     decided_otherwise: tuple[Notice, ...]
@@ -118,6 +121,9 @@ def report(office: Office) -> Report:
                 """SELECT terminal.station AS station, record.seq AS seq, record.why AS why FROM record
                 JOIN terminal USING (terminal, epoch) WHERE record.disposition IN (1, 2) ORDER BY station, seq"""
             )
+        ),
+        never_signed=tuple(
+            (row["card"].hex(), row["purse"], row["amount"]) for row in never_signed(store, office.now())
         ),
         missing=_missing(accounts),
         notices=notices(store),

@@ -13,7 +13,7 @@ from typing import Final
 
 from central.days import number_of
 from central.keys import CentralKeys
-from central.store import Store
+from central.store import Row, Store
 from central.tables import SIGNING_TABLES
 from domain.identity import CardId, Uid
 from domain.money import Cents, in_euros
@@ -105,21 +105,28 @@ def _rise(store: Store, entitlement: Entitlement) -> int:
 
 
 def _new_cents(store: Store, entitlement: Entitlement) -> dict[tuple[int, int], int]:
-    """By file and start of a window (s since 1970): granted cents no entitlement was signed for yet."""
+    """By file and start of a window (s since 1970): granted cents no entitlement was signed for yet.
+
+    None of a window that is over: its limit does not contain them (``limits.limit_of``).
+    """
     found = {}
     for slot in entitlement.slots:
         place = (int(slot.file), int(slot.start.timestamp()))
-        granted, signed = (
-            store.number(
-                f"SELECT sum({what}) FROM {table} WHERE card = ? AND file = ? AND start_at = ?",
-                entitlement.card,
-                *place,
-            )
-            for what, table in (("amount", "grant_given"), ("cents", "signed_grant"))
-        )
-        if granted > signed:
-            found[place] = granted - signed
+        new = unsigned(store, entitlement.card, *place)
+        if new and (slot.end is None or slot.end > entitlement.issued_at):
+            found[place] = new
     return found
+
+
+def unsigned(store: Store, card: CardId, file: int, start_s: int) -> int:
+    """Granted cents of a window that no entitlement was signed for."""
+    granted, signed = (
+        store.number(
+            f"SELECT sum({what}) FROM {table} WHERE card = ? AND file = ? AND start_at = ?", card, file, start_s
+        )
+        for what, table in (("amount", "grant_given"), ("cents", "signed_grant"))
+    )
+    return max(granted - signed, 0)
 
 
 def waiting(store: Store, at: datetime) -> dict[CardId, int]:
@@ -141,6 +148,24 @@ def waiting(store: Store, at: datetime) -> dict[CardId, int]:
         int(at.timestamp()),
     )
     return {CardId(bytes(row["card"])): row["cents"] for row in rows}
+
+
+def never_signed(store: Store, at: datetime) -> tuple[Row, ...]:
+    """Grants whose window was over before a ceiling or closed keys let them be signed, the oldest first.
+
+    They reached no card and cannot any more. An entitlement signs all that was granted for a window so far, so what is
+    not signed is always the newest.
+    """
+    rows = store.all(
+        """SELECT * FROM (SELECT grant_given.*, slot_window.end_at AS over_at,
+            sum(amount) OVER (PARTITION BY card, file, start_at ORDER BY grant_given.id) AS granted,
+            coalesce((SELECT cents FROM signed_grant WHERE signed_grant.card = grant_given.card
+                AND signed_grant.file = grant_given.file AND signed_grant.start_at = grant_given.start_at), 0) AS signed
+            FROM grant_given JOIN slot_window USING (card, file, start_at))
+        WHERE over_at <= ? AND granted > signed ORDER BY id""",
+        int(at.timestamp()),
+    )
+    return tuple(rows)
 
 
 def _count(store: Store, new: int, at: datetime) -> None:

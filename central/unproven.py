@@ -29,10 +29,8 @@ def has_proof(store: Store, card: CardId) -> bool:
     return row is None or gives_proof(bytes(row["aid"]))
 
 
-def check_grant(file: SlotFile, balance: int) -> None:
-    """ValueError: a balance (cents) or a slot that a card without proof must not have."""
-    if file > HIGHEST_FILE:
-        raise ValueError("une carte sans preuve n'a que trois enveloppes")
+def check_grant(balance: int) -> None:
+    """ValueError: a balance (cents) that a card without proof must not have."""
     if balance > UNPROVEN_CEILING:
         raise ValueError(
             f"une carte sans preuve porte {in_euros(UNPROVEN_CEILING)} au plus, ce qui n'est pas encore confirmé par "

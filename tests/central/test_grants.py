@@ -102,10 +102,13 @@ def test_a_genuine_card_never_falls_below_the_floor_or_the_mark(office: Office, 
     assert word(office, stall, anne).mark == 5
 
 
-def test_windows_of_one_file_never_overlap(office: Office, anne: Held) -> None:
+def test_windows_of_one_file_never_overlap(office: Office, stall: Stall, anne: Held) -> None:
+    office.grant(anne.card, FOOD, Cents(100), in_days(3), in_days(5))
+    slots = word(office, stall, anne).slots
+    assert [(slot.file, slot.limit, slot.end) for slot in slots] == [(1, 100, in_days(5)), (2, 4_000, DECEMBER[1])]
     with pytest.raises(ValueError, match="chevauche"):
-        office.grant(anne.card, FOOD, Cents(100), in_days(3), in_days(5))
-    assert account(office, anne).granted == 4_000
+        office.grant(anne.card, FOOD, Cents(100), in_days(4), in_days(6))
+    assert account(office, anne).granted == 4_100
 
 
 @pytest.mark.parametrize("amount", [0, -5])

@@ -24,7 +24,20 @@ from domain.identity import CardId
 from domain.money import Cents
 from sync.card_format import decode_entitlement
 from tests.central.keys_kit import ANNE, kept_centre, opened
-from tests.central.kit import DECEMBER, FEBRUARY, FOOD, MORNING, Held, Stall, WoundClock, in_days, new_card, new_stall
+from tests.central.kit import (
+    DECEMBER,
+    FEBRUARY,
+    FOOD,
+    MORNING,
+    Held,
+    Stall,
+    WoundClock,
+    account,
+    figures,
+    in_days,
+    new_card,
+    new_stall,
+)
 
 JANUARY = (DECEMBER[1], FEBRUARY[0])
 WINDOWS = (DECEMBER, JANUARY, FEBRUARY)
@@ -113,6 +126,50 @@ def test_the_oldest_grant_that_waits_is_signed_first(office: Office, stall: Stal
     clock.at = in_days(1)
     stall.send(office)
     assert list(waiting(office)) == held_back[4:]
+
+
+def test_a_grant_whose_window_is_over_before_it_could_be_signed_is_told_and_never_signed(
+    office: Office, stall: Stall, anne: Held, clock: WoundClock
+) -> None:
+    stall.pay(anne, 500)
+    put_ceiling(office, 50)
+    office.grant(anne.card, FOOD, Cents(100), *DECEMBER)
+    assert figures(office)["never_signed"] == (), "it may still be signed"
+    clock.at = DECEMBER[1]
+    put_ceiling(office, 10_000)
+    stall.send(office)
+    stall.download(office)
+    word = stall.entitlements[anne.card].entitlement
+    assert (word.issued_at, word.slots[0].limit) == (DECEMBER[1], 4_000)
+    assert figures(office)["never_signed"] == ((anne.card.hex(), FOOD, 100),)
+    with office.store.writing():
+        assert grants.take_back_unsigned(office.store, anne.card, clock.at) == 0, "only a bonus is due again by itself"
+    found = account(office, anne)
+    assert (found.granted, found.spent, found.lapsed, found.is_conserved) == (4_100, 500, 3_600, True)
+
+
+def test_a_bonus_whose_window_is_over_before_it_could_be_signed_is_taken_back(
+    office: Office, stall: Stall, anne: Held, clock: WoundClock
+) -> None:
+    bonus = grants.Kind.BONUS
+    with office.store.writing():
+        grants.give(office.store, anne.card, FOOD, Cents(30), *DECEMBER, MORNING, bonus)
+        grants.issue(office.store, office.keys, anne.card, office.rules, MORNING)
+    put_ceiling(office, 0)
+    with office.store.writing():
+        number = grants.give(office.store, anne.card, FOOD, Cents(70), *DECEMBER, MORNING, bonus)
+        month = {"card": anne.card, "campaign": "winter", "month": 1, "at": 0}
+        office.store.put("bonus_given", **month, cents=70, grant_id=number)
+        grants.give(office.store, anne.card, FOOD, Cents(5), *DECEMBER, MORNING)
+        assert grants.take_back_unsigned(office.store, anne.card, MORNING) == 0, "it may still be signed"
+    clock.at = DECEMBER[1]
+    with office.store.writing():
+        assert grants.take_back_unsigned(office.store, anne.card, clock.at) == 70
+        assert grants.take_back_unsigned(office.store, anne.card, clock.at) == 0
+    assert office.store.number("SELECT count(*) FROM bonus_given") == 0
+    found = account(office, anne)
+    assert (found.granted, found.lapsed, found.is_conserved) == (4_035, 4_035, True)
+    assert figures(office)["never_signed"] == ((anne.card.hex(), FOOD, 5),)
 
 
 def test_renewals_and_corrections_cost_no_cents(office: Office, stall: Stall, anne: Held, clock: WoundClock) -> None:

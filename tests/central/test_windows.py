@@ -13,14 +13,14 @@ from central.office import Office
 from domain.identity import CardId, PurseNumber, Uid
 from domain.money import Cents
 from sync.ntag_format import NTAG_AID
-from tests.central.kit import MORNING, WoundClock, new_card, new_office
+from tests.central.kit import WoundClock, new_card, new_office
 
 JANUARY = date(2027, 1, 1)
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    opened = new_office(tmp_path / "centre", WoundClock(MORNING))
+def office(tmp_path: Path, clock: WoundClock) -> Iterator[Office]:
+    opened = new_office(tmp_path / "centre", clock)
     yield opened
     opened.close()
 
@@ -104,18 +104,55 @@ def test_no_more_than_three_windows_are_open_at_any_instant(office: Office, card
     assert granted(office, card, 1, (month(0)[0], month(6)[0])) == granted(office, card, 1, (month(0)[0], month(6)[0]))
 
 
-def test_a_window_that_crosses_another_of_its_file_is_refused_and_nothing_is_granted(
-    office: Office, card: CardId
-) -> None:
+def test_a_window_that_crosses_two_of_its_purse_is_refused_and_nothing_is_granted(office: Office, card: CardId) -> None:
     start, end = month(0)
-    granted(office, card, 1, (start, end))
+    assert granted(office, card, 1, (start, end)) == 1
+    assert granted(office, card, 1, (start + timedelta(days=1), end)) == 2, "the pair's other file was free"
     with pytest.raises(ValueError, match="chevauche"):
-        granted(office, card, 1, (start + timedelta(days=1), end))
+        granted(office, card, 1, (start + timedelta(days=2), end))
+    assert office.store.number("SELECT count(*) FROM grant_given") == 2
+
+
+def test_a_month_is_never_granted_into_a_window_that_ends_before_it(office: Office, card: CardId) -> None:
+    """Ten euros by hand for the first days of a month, then the month's own money."""
+    start, end = month(0)
+    assert granted(office, card, 1, (start, start + timedelta(days=9))) == 1
+    assert granted(office, card, 1, (start, end)) == 2
+    rows = office.store.all("SELECT file, end_at, spent_limit FROM slot_window ORDER BY file")
+    days = [(row["file"], datetime.fromtimestamp(row["end_at"], UTC), row["spent_limit"]) for row in rows]
+    assert days == [(1, start + timedelta(days=9), 100), (2, end, 100)]
+    with pytest.raises(ValueError, match="chevauche"):
+        granted(office, card, 1, (start, start + timedelta(days=20)))
+    assert [granted(office, card, 1, month(number)) for number in (1, 2, 3)] == [1, 2, 1]
+
+
+def test_money_without_end_never_joins_a_window_that_ends(office: Office, card: CardId) -> None:
+    start, end = month(0)
+    assert granted(office, card, 1, (start, end)) == 1
+    assert granted(office, card, 1, (start, None)) == 2
+    assert [row["end_at"] for row in office.store.all("SELECT end_at FROM slot_window ORDER BY file")] == [
+        int(end.timestamp()),
+        None,
+    ]
+
+
+def test_nothing_is_granted_into_a_window_that_is_over(office: Office, card: CardId, clock: WoundClock) -> None:
+    start, end = month(0)
+    clock.at = end - timedelta(seconds=1)
+    assert granted(office, card, 1, (start, end)) == 1
+    clock.at = end
+    with pytest.raises(ValueError, match="cette période est passée"):
+        granted(office, card, 1, (start, end))
+    with pytest.raises(ValueError, match="finit avant de commencer"):
+        granted(office, card, 1, (month(3)[0], month(2)[0]))
     assert office.store.number("SELECT count(*) FROM grant_given") == 1
 
 
-def test_a_tag_has_three_purses(office: Office) -> None:
+def test_a_tag_has_three_purses_of_any_numbers(office: Office) -> None:
     tag = office.register_card(Uid(bytes.fromhex("04A1A2A3A4A5A6")), NTAG_AID).card
-    assert granted(office, tag, 3, (month(0)[0], None)) == 5
-    with pytest.raises(ValueError, match="trois enveloppes"):
-        granted(office, tag, 4, month(0))
+    assert granted(office, tag, 4, month(0)) == 1, "the fourth pair is not on a tag"
+    assert granted(office, tag, 3, month(0)) == 5
+    assert granted(office, tag, 200, month(1)) == 4
+    with pytest.raises(ValueError, match="3 enveloppes au plus tiennent"):
+        granted(office, tag, 2, month(0))
+    assert granted(office, tag, 2, month(2)) == 1, "purse 4 is over"
