@@ -5,15 +5,16 @@ What terminals get leaves out what only the centre reads: allotments, the file's
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from central import kept_lists
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
-from central.rule_file import RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
+from central.rule_file import Former, RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
 from central.store import Store
 from domain.identity import PurseNumber
 from domain.rule_set import RuleSet
@@ -76,18 +77,24 @@ def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date)
     rules = rule_file_of(text).rules
     is_known = rules.version == kept_lists.newest_of(store, Kind.RULE_SET)
     if not (is_known and rule_set_map(newest(store, keys)) == rule_set_map(rules)):
-        versions = [
-            found
-            for row in store.all("SELECT version FROM signed_list WHERE kind = ? ORDER BY version", Kind.RULE_SET)
-            if (found := of_version(store, keys, row["version"])) is not None
-        ]
-        wrong = mistakes_of_change(versions, rules, today, _in_use(store, at))
+        wrong = mistakes_of_change(_before(store, keys, today), rules, today, _in_use(store, at))
         if wrong:
             raise RuleMistake(wrong)
         sign(store, keys, rules, at)
     store.change("DELETE FROM rule_text WHERE version = ?", rules.version)
     store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
     return rules
+
+
+def _before(store: Store, keys: CentralKeys, today: date) -> list[Former]:
+    """All versions so far that can be read, oldest first."""
+    rows = store.all("SELECT version, signed_at FROM signed_list WHERE kind = ? ORDER BY version", Kind.RULE_SET)
+    known = [
+        (found, row["signed_at"]) for row in rows if (found := of_version(store, keys, row["version"])) is not None
+    ]
+    zone = ZoneInfo(known[-1][0].timezone)
+    signed_on = [datetime.fromtimestamp(signed_at, UTC).astimezone(zone).date() for _, signed_at in known]
+    return [Former(rules, next_on) for (rules, _), next_on in zip(known, [*signed_on[1:], today], strict=True)]
 
 
 def sign(store: Store, keys: CentralKeys, rules: RuleSet, at: datetime) -> None:

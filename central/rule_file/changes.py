@@ -1,18 +1,45 @@
-"""Whether a new version of a programme's rules may follow the ones before it: what was promised stays true."""
+"""Whether a new version of a programme's rules may follow the ones before it: what was promised stays true.
+
+Tills that have not heard of a new version go on under an older one until their lists are too old to pay. Until then
+both are in the field, so in no month may two of them show a card two bonuses, or one bonus with two sums.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 from central.rule_file.mistakes import Mistake
 from central.rule_file.words import french_day
+from domain.allotment import month_of
 from domain.identity import PurseNumber
 from domain.rule_set import Campaign, RuleSet
 
 
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A version of before.
+
+    Attributes:
+        replaced_on: the day the next one was signed; today for the one in force.
+    """
+
+    rules: RuleSet
+    replaced_on: date
+
+    @property
+    def last_day(self) -> date:
+        """The last day a till that has not heard of the next version may pay under this one."""
+        days = max((tier.max_age_days for tier in self.rules.ceilings.tiers), default=0)
+        return self.replaced_on + timedelta(days=days + 1)  # an age is whole days
+
+
 def mistakes_of_change(
-    before: Sequence[RuleSet], new: RuleSet, today: date, in_use: Collection[PurseNumber] = ()
+    before: Sequence[Former],
+    new: RuleSet,
+    today: date,
+    in_use: Collection[PurseNumber] = (),
 ) -> tuple[Mistake, ...]:
     """Why these rules cannot follow, in French; nothing where they can.
 
@@ -22,10 +49,11 @@ def mistakes_of_change(
         in_use: purses that cards hold open windows of.
     """
     return (
-        *_head(before[-1], new),
-        *(mistake for former in before for mistake in _numbers(former, new)),
-        *_gone(before[-1], new, in_use),
-        *(mistake for former in before for mistake in _campaigns(former, new, today)),
+        *_head(before[-1].rules, new),
+        *(mistake for former in before for mistake in _numbers(former.rules, new)),
+        *_gone(before[-1].rules, new, in_use),
+        *_stays(before[-1].rules, new, today),
+        *_campaigns(before, new, today),
     )
 
 
@@ -38,6 +66,9 @@ def _head(last: RuleSet, new: RuleSet) -> Iterator[Mistake]:
         yield Mistake("programme", f"ce centre est celui du programme « {last.programme} ». Un autre a le sien.")
     if new.timezone != last.timezone:
         yield Mistake("timezone", f"les jours de ce programme sont ceux de {last.timezone}, depuis son début.")
+
+
+# --- purses -----------------------------------------------------------------------------------------------------------
 
 
 def _numbers(former: RuleSet, new: RuleSet) -> Iterator[Mistake]:
@@ -61,17 +92,126 @@ def _gone(last: RuleSet, new: RuleSet, in_use: Collection[PurseNumber]) -> Itera
             )
 
 
-def _campaigns(former: RuleSet, new: RuleSet, today: date) -> Iterator[Mistake]:
-    known = {campaign.code: campaign for campaign in former.campaigns if campaign.first_day <= today}
+# --- bonuses ----------------------------------------------------------------------------------------------------------
+
+
+def _stays(last: RuleSet, new: RuleSet, today: date) -> Iterator[Mistake]:
+    """The bonus tills show today goes on until the end of the month."""
+    shown, kept = last.campaign_on(today), new.campaign_on(today)
+    if shown is not None and (kept is None or kept.code != shown.code):
+        end = _next_month(today) - timedelta(days=1)
+        yield Mistake(
+            f"[[bonus]] {shown.code}",
+            f"ce bonus a commencé le {french_day(shown.first_day)} et les caisses le montrent. Gardez-le, sous ce nom, "
+            f"au moins jusqu'au {french_day(end)} (to = {end}).",
+        )
+
+
+def _campaigns(before: Sequence[Former], new: RuleSet, today: date) -> Iterator[Mistake]:
     for campaign in new.campaigns:
-        begun = known.get(campaign.code)
+        begun = _begun(before, campaign.code, today)
+        says = ""
         if begun is not None and _terms(begun) != _terms(campaign):
-            yield Mistake(
-                f"[[bonus]] {campaign.code}",
-                f"ce bonus a commencé le {french_day(begun.first_day)} : ses caisses l'ont déjà montré, ses montants "
-                "ne changent plus. Finissez-le à la fin d'un mois, et donnez un autre nom au suivant.",
+            says = (
+                f"ce bonus a commencé le {french_day(begun.first_day)} : les caisses l'ont déjà montré, ses montants "
+                f"ne changent plus. Gardez-les{_what_follows(begun, _free(before, today, None), today)}"
             )
+        elif begun is None and campaign.first_day <= today:
+            free = _free(before, today, campaign)
+            says = (
+                "ce bonus est nouveau, et ce qui a été payé depuis son premier jour ne l'a pas eu. "
+                f"Faites-le commencer le {french_day(free)} au plus tôt (from = {free})."
+            )
+        else:
+            says = next(_clashes(before, campaign, today), "")
+        if says:
+            yield Mistake(f"[[bonus]] {campaign.code}", says)
+
+
+def _what_follows(begun: Campaign, free: date, today: date) -> str:
+    """How to come to other sums, from the day another bonus may begin on."""
+    if begun.last_day < today:
+        return f". Donnez au nouveau bonus un autre id ; il commence le {french_day(free)} au plus tôt (from = {free})."
+    end = free - timedelta(days=1)
+    return (
+        f", finissez-le le {french_day(end)} (to = {end}) ou à la fin d'un mois d'après, et donnez au suivant un autre "
+        "id : il commence le lendemain."
+    )
+
+
+def _clashes(before: Sequence[Former], campaign: Campaign, today: date) -> Iterator[str]:
+    """Why a campaign may not be on in months in which tills may show by an older version; what the last one said may
+    stand.
+    """
+    last = before[-1].rules
+    for month in _months(before, today):
+        standing = last.campaign_on(month)
+        if not campaign.is_on(month) or (standing is not None and not _is_other(standing, campaign)):
+            continue
+        for former in before:
+            other = _shown_by(former, month)
+            if other is None or not _is_other(other, campaign):
+                continue
+            free = _free(before, today, campaign)
+            later = f"le {french_day(free)} au plus tôt (from = {free})"
+            tills = f"des caisses qui ont encore les règles de la version {former.rules.version}"
+            if other.code != campaign.code:
+                yield (
+                    f"il serait en cours le {french_day(month)}, quand {tills} montrent encore « {other.code} » : le "
+                    f"plafond du mois serait pris deux fois. Faites-le commencer {later}."
+                )
+            else:
+                yield (
+                    f"ses montants changent, et {tills} le montreraient encore le {french_day(month)} avec ceux "
+                    f"d'avant. Gardez-les, ou faites-le commencer {later}."
+                )
+
+
+def _begun(before: Sequence[Former], code: str, today: date) -> Campaign | None:
+    """A campaign that has begun, as the newest version that has it says it.
+
+    A version that was replaced before the campaign's first day promised nothing of it.
+    """
+    for former in reversed(before):
+        for campaign in former.rules.campaigns:
+            if campaign.code == code:
+                return campaign if campaign.first_day <= min(today, former.replaced_on) else None
+    return None
+
+
+def _free(before: Sequence[Former], today: date, campaign: Campaign | None) -> date:
+    """The first day this campaign (``None``: one nobody has shown) may begin: no till shows another from there on."""
+    free = _next_month(today)
+    for month in _months(before, free):
+        shown = [other for former in before if (other := _shown_by(former, month)) is not None]
+        if any(campaign is None or _is_other(other, campaign) for other in shown):
+            free = _next_month(month)
+    return free
+
+
+def _shown_by(former: Former, month: date) -> Campaign | None:
+    """The campaign a till may show by this version in a month."""
+    return former.rules.campaign_on(month) if month <= former.last_day else None
+
+
+def _is_other(one: Campaign, campaign: Campaign) -> bool:
+    """Whether a card that is shown both in one month could have more than either gives."""
+    return (one.code, _terms(one)[1:]) != (campaign.code, _terms(campaign)[1:])
 
 
 def _terms(campaign: Campaign) -> tuple[object, ...]:
     return (campaign.first_day, campaign.give, campaign.per, campaign.month_cap, campaign.into)
+
+
+def _months(before: Sequence[Former], first: date) -> Iterator[date]:
+    """The first days of the months from that of a day on, as long as tills may pay under a version of before."""
+    month, last = month_of(first).first, max(former.last_day for former in before)
+    while month <= last:
+        yield month
+        month = _next_month(month)
+
+
+def _next_month(day: date) -> date:
+    last = month_of(day).last
+    assert last is not None
+    return last + timedelta(days=1)

@@ -59,6 +59,19 @@ unspent = "lapse"
 [ceilings]"""
 
 
+def bonus(code: str, first: str, last: str, give: str = "5.00") -> str:
+    """One more bonus, before the ceilings."""
+    own = TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")]
+    for before, after in (
+        ("sustainable-winter", code),
+        ("2026-01-01", first),
+        ("2026-05-31", last),
+        ('give      = "5.00"', f'give      = "{give}"'),
+    ):
+        own = own.replace(before, after)
+    return own + "[ceilings]"
+
+
 def test_a_new_version_reaches_the_terminals_and_keeps_its_text(office: Office, tmp_path: Path) -> None:
     stall = new_stall(office)
     office.take_rules(changed(tmp_path, ('floor_limit = "80.00"', 'floor_limit = "90.00"')))
@@ -127,9 +140,98 @@ def test_a_bonus_that_has_begun_may_end_sooner_or_later(office: Office, tmp_path
     assert office.take_rules(changed(tmp_path, ("2026-05-31", "2026-03-31"), version=3)).version == 3
 
 
-def test_a_bonus_to_come_may_still_change(office: Office, tmp_path: Path, clock: WoundClock) -> None:
-    clock.at = datetime(2025, 12, 20, 8, tzinfo=UTC)
-    assert office.take_rules(changed(tmp_path, ('give      = "5.00"', 'give      = "4.00"'))).version == 2
+def test_the_refusal_of_other_sums_says_how_to_come_to_them(office: Office, tmp_path: Path) -> None:
+    """What it says, done to the letter, is taken."""
+    (why,) = refused(office, changed(tmp_path, ('give      = "5.00"', 'give      = "4.00"')))
+    assert why.endswith(
+        "Gardez-les, finissez-le le 30 avril 2026 (to = 2026-04-30) ou à la fin d'un mois d'après, et donnez au "
+        "suivant un autre id : il commence le lendemain."
+    )
+    spring = bonus("spring", "2026-05-01", "2026-06-30", give="4.00")
+    assert office.take_rules(changed(tmp_path, ("2026-05-31", "2026-04-30"), ("[ceilings]", spring))).version == 2
+
+
+@pytest.mark.parametrize("change", ["renamed", "dropped", "over by the month before", "put off to a later month"])
+def test_a_bonus_that_has_begun_goes_on_to_the_end_of_the_month(office: Office, tmp_path: Path, change: str) -> None:
+    """Tills with this version and tills with the next would both show it, each up to the month's cap."""
+    path = {
+        "renamed": lambda: changed(tmp_path, ("sustainable-winter", "sustainable-w2")),
+        "dropped": lambda: changed(tmp_path, (TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")], "")),
+        "over by the month before": lambda: changed(tmp_path, ("2026-05-31", "2026-02-28")),
+        "put off to a later month": lambda: changed(tmp_path, ("from      = 2026-01-01", "from      = 2026-05-01")),
+    }[change]()
+    why = refused(office, path)[0]
+    assert why.startswith("[[bonus]] sustainable-winter : ce bonus a commencé le 1er janvier 2026 et les caisses")
+    assert why.endswith("Gardez-le, sous ce nom, au moins jusqu'au 31 mars 2026 (to = 2026-03-31).")
+
+
+def test_a_bonus_that_is_over_may_leave_the_rules(office: Office, tmp_path: Path, clock: WoundClock) -> None:
+    clock.at = datetime(2026, 6, 1, 8, tzinfo=UTC)
+    gone = (TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")], "")
+    assert office.take_rules(changed(tmp_path, gone)).campaigns == ()
+
+
+def test_a_bonus_begins_in_a_month_to_come(office: Office, tmp_path: Path, clock: WoundClock) -> None:
+    clock.at = datetime(2026, 6, 15, 8, tzinfo=UTC)
+    late = changed(tmp_path, ("[ceilings]", bonus("summer", "2026-06-01", "2026-08-31")))
+    (why,) = refused(office, late)
+    assert why.startswith("[[bonus]] summer : ce bonus est nouveau") and "(from = 2026-07-01)" in why
+    in_time = changed(tmp_path, ("[ceilings]", bonus("summer", "2026-07-01", "2026-08-31")))
+    assert office.take_rules(in_time).version == 2
+
+
+def test_no_month_has_two_bonuses_as_long_as_tills_may_show_the_older_one(
+    office: Office, tmp_path: Path, clock: WoundClock
+) -> None:
+    """Lists of 31 days still pay: a till that last heard of the centre on 30 March has the winter's bonus on 1 May."""
+    clock.at = datetime(2026, 3, 30, 8, tzinfo=UTC)
+    ends = ("2026-05-31", "2026-03-31")
+    (why,) = refused(office, changed(tmp_path, ends, ("[ceilings]", bonus("spring", "2026-04-01", "2026-06-30"))))
+    assert why.startswith("[[bonus]] spring : il serait en cours le 1er avril 2026, quand des caisses qui ont encore")
+    assert "de la version 1 montrent encore « sustainable-winter »" in why
+    assert "le 1er juin 2026 au plus tôt (from = 2026-06-01)" in why
+    clock.at = datetime(2026, 3, 29, 8, tzinfo=UTC)
+    spring = ("[ceilings]", bonus("spring", "2026-05-01", "2026-06-30"))
+    assert office.take_rules(changed(tmp_path, ends, spring)).version == 2
+    again = changed(tmp_path, ends, spring, ('floor_limit = "80.00"', 'floor_limit = "90.00"'), version=3)
+    clock.at = datetime(2026, 5, 3, 8, tzinfo=UTC)
+    assert office.take_rules(again).version == 3
+
+
+def test_a_bonus_to_come_may_still_change_while_no_till_can_show_the_older_sums(
+    office: Office, tmp_path: Path, clock: WoundClock
+) -> None:
+    four = ('give      = "5.00"', 'give      = "4.00"')
+    clock.at = datetime(2025, 11, 30, 8, tzinfo=UTC)
+    (why,) = refused(office, changed(tmp_path, four))
+    assert why.startswith("[[bonus]] sustainable-winter : ses montants changent, et des caisses qui ont encore les")
+    assert "le 1er février 2026 au plus tôt (from = 2026-02-01)" in why
+    later = changed(tmp_path, four, ("from      = 2026-01-01", "from      = 2026-02-01"))
+    assert office.take_rules(later).version == 2
+
+
+def test_a_bonus_changed_before_it_began_is_held_against_what_it_began_as(
+    office: Office, tmp_path: Path, clock: WoundClock
+) -> None:
+    four, other = ('give      = "5.00"', 'give      = "4.00"'), ('floor_limit = "80.00"', 'floor_limit = "90.00"')
+    clock.at = datetime(2025, 11, 29, 8, tzinfo=UTC)
+    office.take_rules(changed(tmp_path, four))
+    clock.at = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    (why,) = refused(office, changed(tmp_path, other, version=3))
+    assert "ses montants ne changent plus" in why
+    assert office.take_rules(changed(tmp_path, four, other, version=3)).version == 3
+
+
+def test_a_bonus_that_was_given_up_before_it_began_does_not_begin_late(
+    office: Office, tmp_path: Path, clock: WoundClock
+) -> None:
+    clock.at = datetime(2025, 11, 29, 8, tzinfo=UTC)
+    office.take_rules(changed(tmp_path, (TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")], "")))
+    clock.at = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    (why,) = refused(office, changed(tmp_path, version=3))
+    assert "(from = 2026-02-01)" in why
+    later = changed(tmp_path, ("from      = 2026-01-01", "from      = 2026-02-01"), version=3)
+    assert office.take_rules(later).version == 3
 
 
 def test_all_that_is_wrong_is_told_at_once(office: Office, tmp_path: Path) -> None:
