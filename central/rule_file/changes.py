@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
 from central.rule_file.mistakes import Mistake
 from central.rule_file.words import french_day
 from domain.allotment import month_of
 from domain.identity import PurseNumber
-from domain.rule_set import Campaign, RuleSet
+from domain.rule_set import Campaign, Purse, RuleSet
+
+BONUS_COMES: Final = timedelta(days=120)
+"""How long after its last day a bonus may still be granted: reports come up to 90 days late, then a month's round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,8 @@ def mistakes_of_change(
     """
     return (
         *_head(before[-1].rules, new),
-        *(mistake for former in before for mistake in _numbers(former.rules, new)),
-        *_gone(before[-1].rules, new, in_use),
+        *_purses(before, new),
+        *_gone(before, new, today, in_use),
         *_stays(before[-1].rules, new, today),
         *_campaigns(before, new, today),
     )
@@ -71,25 +75,67 @@ def _head(last: RuleSet, new: RuleSet) -> Iterator[Mistake]:
 # --- purses -----------------------------------------------------------------------------------------------------------
 
 
-def _numbers(former: RuleSet, new: RuleSet) -> Iterator[Mistake]:
+def _purses(before: Sequence[Former], new: RuleSet) -> Iterator[Mistake]:
+    """A number stays with its purse, and a purse with its number and the way its money ends."""
+    known = [(former.rules.version, purse) for former in before for purse in former.rules.purses]
     for purse in new.purses:
-        known = former.purse(purse.number)
-        if known is not None and known.code != purse.code:
-            yield Mistake(
-                f"[[purse]] {purse.code}",
-                f"le numéro {purse.number} est celui de l'enveloppe « {known.code} » depuis la version "
-                f"{former.version} ; il ne sert jamais à une autre. Prenez un numéro qui n'a pas servi.",
+        of_number = [(version, other) for version, other in known if other.number == purse.number]
+        of_code = [other for _, other in known if other.code == purse.code]
+        says = ""
+        if of_number:
+            says = _of_known_number(purse, of_number[-1][1], of_number[0][0])
+        elif of_code:
+            says = (
+                f"cette enveloppe a le numéro {of_code[-1].number}, l'argent et les bonus des cartes y sont. "
+                f"Écrivez number = {of_code[-1].number}, ou un autre id pour une autre enveloppe."
             )
+        if says:
+            yield Mistake(f"[[purse]] {purse.code}", says)
 
 
-def _gone(last: RuleSet, new: RuleSet, in_use: Collection[PurseNumber]) -> Iterator[Mistake]:
-    for purse in last.purses:
-        if purse.number in in_use and new.purse(purse.number) is None:
+def _of_known_number(purse: Purse, known: Purse, since: int) -> str:
+    """Why a purse is not the one that has had its number since a version; nothing where it is."""
+    if known.code != purse.code:
+        return (
+            f"le numéro {purse.number} est celui de l'enveloppe « {known.code} » depuis la version {since} ; il ne "
+            "sert jamais à une autre. Prenez un numéro qui n'a pas servi."
+        )
+    if (known.window, known.unspent) != (purse.window, purse.unspent):
+        return (
+            f'l\'enveloppe n° {purse.number} a window = "{known.window}" et unspent = "{known.unspent}" ; des cartes '
+            "peuvent avoir de l'argent versé ainsi, ils ne changent plus. Écrivez une autre enveloppe, avec un autre "
+            "id et un numéro qui n'a pas servi, et versez-y ce qui vient ; gardez celle-ci tant que des cartes y ont "
+            "de l'argent."
+        )
+    return ""
+
+
+def _gone(before: Sequence[Former], new: RuleSet, today: date, in_use: Collection[PurseNumber]) -> Iterator[Mistake]:
+    for purse in before[-1].rules.purses:
+        if new.purse(purse.number) is not None:
+            continue
+        if purse.number in in_use:
             yield Mistake(
                 f"[[purse]] {purse.code}",
                 f"des cartes ont encore de l'argent dans l'enveloppe n° {purse.number}, que plus rien ne paierait. "
                 "Gardez-la jusqu'à la fin de ses périodes.",
             )
+        shown = max(_shown_into(before, purse.number), default=None)
+        if shown is not None and today <= shown + BONUS_COMES:
+            yield Mistake(
+                f"[[purse]] {purse.code}",
+                f"un bonus se verse sur l'enveloppe n° {purse.number}, et des caisses peuvent encore en rapporter. "
+                f"Gardez-la jusqu'au {french_day(shown + BONUS_COMES)}.",
+            )
+
+
+def _shown_into(before: Sequence[Former], number: PurseNumber) -> Iterator[date]:
+    """The last days on which tills may have shown a bonus into a purse."""
+    for former in before:
+        purse = former.rules.purse(number)
+        for campaign in former.rules.campaigns:
+            if purse is not None and campaign.into == purse.code and campaign.first_day <= former.last_day:
+                yield min(campaign.last_day, former.last_day)
 
 
 # --- bonuses ----------------------------------------------------------------------------------------------------------

@@ -59,6 +59,9 @@ unspent = "lapse"
 [ceilings]"""
 
 
+GIFT_PURSE = OTHER_PURSE.replace('"fresh"', '"gift"').replace("[ceilings]", "").lstrip()
+
+
 def bonus(code: str, first: str, last: str, give: str = "5.00") -> str:
     """One more bonus, before the ceilings."""
     own = TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")]
@@ -119,6 +122,47 @@ def test_a_purse_that_cards_hold_money_in_stays_in_the_rules(office: Office, tmp
     assert why.startswith("[[purse]] fresh : des cartes ont encore de l'argent dans l'enveloppe n° 2")
     clock.at = datetime(2026, 4, 1, 8, tzinfo=UTC)
     assert office.take_rules(changed(tmp_path, version=3)).version == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [('window  = "month"', 'window  = "dates"'), ('unspent = "lapse"', 'unspent = "carry"')]
+)
+def test_money_on_a_purse_goes_on_to_end_as_it_was_given(
+    office: Office, tmp_path: Path, before: str, after: str
+) -> None:
+    """Money without end that lapsed from now on would be stranded; dates that became months would be granted twice."""
+    office.take_rules(changed(tmp_path, ("[ceilings]", OTHER_PURSE.lstrip())))
+    kept = OTHER_PURSE.lstrip().replace(before, after)
+    (why,) = refused(office, changed(tmp_path, ("[ceilings]", kept), version=3))
+    assert why.startswith('[[purse]] fresh : l\'enveloppe n° 2 a window = "month" et unspent = "lapse"')
+    other = kept.replace("number  = 2", "number  = 3").replace('"fresh"', '"fresh-2"')
+    both = (OTHER_PURSE + other).replace("[ceilings]", "").lstrip() + "[ceilings]"
+    assert office.take_rules(changed(tmp_path, ("[ceilings]", both), version=3)).version == 3
+
+
+def test_a_purse_keeps_its_number_and_so_the_bonus_due_into_it(office: Office, tmp_path: Path) -> None:
+    (why,) = [
+        why
+        for why in refused(office, changed(tmp_path, ("number  = 1 ", "number  = 7 ")))
+        if "cette enveloppe a le numéro 1" in why
+    ]
+    assert why.startswith("[[purse]] food") and "Écrivez number = 1" in why
+
+
+def test_a_purse_a_bonus_goes_into_stays_until_late_reports_are_in(
+    office: Office, tmp_path: Path, clock: WoundClock
+) -> None:
+    """No card holds money in it: what the tills have shown is not granted yet."""
+    into = ('into      = "food"', 'into      = "gift"')
+    clock.at = datetime(2025, 11, 1, 8, tzinfo=UTC)
+    office.take_rules(changed(tmp_path, into, ("[[allotment]]", GIFT_PURSE + "[[allotment]]")))
+    gone = changed(tmp_path, (TEXT[TEXT.index("[[bonus]]") : TEXT.index("[ceilings]")], ""), version=3)
+    clock.at = datetime(2026, 9, 28, 8, tzinfo=UTC)
+    (why,) = refused(office, gone)
+    assert why.startswith("[[purse]] gift : un bonus se verse sur l'enveloppe n° 2")
+    assert why.endswith("Gardez-la jusqu'au 28 septembre 2026.")
+    clock.at = datetime(2026, 9, 29, 8, tzinfo=UTC)
+    assert office.take_rules(gone).version == 3
 
 
 @pytest.mark.parametrize(
