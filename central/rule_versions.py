@@ -54,7 +54,7 @@ def _read_once(signed: bytes, key: bytes) -> RuleSet:
 
 def as_written(store: Store) -> RuleFile | None:
     """The newest file as it was written; ``None`` where a centre of before kept none."""
-    row = store.one("SELECT text FROM rule_text ORDER BY version DESC LIMIT 1")
+    row = store.one("SELECT text FROM rule_text ORDER BY version DESC, rowid DESC LIMIT 1")
     return None if row is None else rule_file_of(row["text"])
 
 
@@ -68,22 +68,35 @@ def begin(store: Store, keys: CentralKeys, path: Path, at: datetime) -> RuleSet:
 
 
 def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date) -> RuleSet:
-    """Take in a new version of the rules, or the text of the version in force; inside a transaction.
+    """Take in a new version of the rules, or another text of the version in force that rules the same; inside a
+    transaction. Every text is kept.
 
     Raises:
         RuleMistake: with all reasons why not; nothing is taken.
     """
     text = text_of(path)
     rules = rule_file_of(text).rules
-    is_known = rules.version == kept_lists.newest_of(store, Kind.RULE_SET)
-    if not (is_known and rule_set_map(newest(store, keys)) == rule_set_map(rules)):
+    row = store.one("SELECT text FROM rule_text WHERE version = ? ORDER BY rowid DESC", rules.version)
+    kept: str | None = None if row is None else row["text"]
+    if not _is_in_force(store, keys, rules, kept):
         wrong = mistakes_of_change(_before(store, keys, today), rules, today, _in_use(store, at))
         if wrong:
             raise RuleMistake(wrong)
         sign(store, keys, rules, at)
-    store.change("DELETE FROM rule_text WHERE version = ?", rules.version)
-    store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
+    if kept != text:
+        store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
     return rules
+
+
+def _is_in_force(store: Store, keys: CentralKeys, rules: RuleSet, kept: str | None) -> bool:
+    """Whether these are the rules in force, for terminals and for the centre; a text that was lost says nothing."""
+    last = newest(store, keys)
+    if rules.version != last.version or rule_set_map(last) != rule_set_map(rules):
+        return False
+    try:
+        return kept is None or rule_file_of(kept).rules.allotments == rules.allotments
+    except RuleMistake:  # a text this program cannot read any more
+        return True
 
 
 def _before(store: Store, keys: CentralKeys, today: date) -> list[Former]:

@@ -89,11 +89,41 @@ def test_a_version_that_does_not_grow_is_refused_and_nothing_changes(office: Off
     assert office.rules.ceilings.floor_limit == 8_000
 
 
-def test_the_text_of_the_version_in_force_may_be_given_again(office: Office, tmp_path: Path) -> None:
+def test_other_comments_and_examples_of_the_version_in_force_are_taken_and_every_text_is_kept(
+    office: Office, tmp_path: Path
+) -> None:
     path = tmp_path / "again.toml"
-    path.write_text(TEXT.replace("# jamais réattribué", "# jamais donné"))
-    assert office.take_rules(path).version == 1
-    assert "jamais donné" in office.store.all("SELECT text FROM rule_text")[0]["text"]
+    path.write_text(TEXT.replace("# jamais réattribué", "# jamais donné").replace("En juin il", "En été il"))
+    for _ in range(2):
+        assert office.take_rules(path).version == 1
+    kept = [row["text"] for row in office.store.all("SELECT text FROM rule_text ORDER BY rowid")]
+    assert kept == [TEXT, path.read_text()]
+    assert any(example.says.startswith("En été") for example in office.rules_as_written().rules.examples)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ('adult = "40.00"', 'adult = "400.00"'),
+        ('child = "20.00"', 'child = "20.00"\nmonths = 2'),
+        ('child = "20.00"', 'child = "20.00"\npaid_by = { food-fund = "rest" }\n[words]\nfood-fund = "le fonds"'),
+    ],
+)
+def test_other_allotments_are_another_version(office: Office, tmp_path: Path, pair: tuple[str, str]) -> None:
+    """Terminals are told nothing of them, so that the version's number is all that says which were in force when."""
+    assert refused(office, changed(tmp_path, pair, version=1)) == [
+        "version : les règles en vigueur ont la version 1. Écrivez version = 2."
+    ]
+    assert office.rules_as_written().rules.allotments[0].adult == 4_000
+    assert office.take_rules(changed(tmp_path, pair)).version == 2
+    assert [row["version"] for row in office.store.all("SELECT version FROM rule_text")] == [1, 2]
+
+
+def test_a_centre_that_lost_the_text_of_its_rules_takes_it_again(office: Office) -> None:
+    with office.store.writing():
+        office.store.change("DELETE FROM rule_text")
+    assert office.take_rules(RULE_FILE).version == 1
+    assert office.rules_as_written().rules.allotments[0].adult == 4_000
 
 
 def test_another_programmes_rules_are_refused(office: Office, tmp_path: Path) -> None:
