@@ -24,6 +24,8 @@ from sync.errors import FormatError
 from sync.rule_format import encode_rule_set, read_rule_set, rule_set_map
 
 MOST_VERSION: Final = 0xFFFFFFFF
+NAMED_UNKNOWN: Final = "règles n° {version} inconnues ici, pas redécidé"
+"""What is said of a payment whose record names a version this centre does not know."""
 
 
 def newest(store: Store, keys: CentralKeys) -> RuleSet:
@@ -79,13 +81,22 @@ def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date)
     row = store.one("SELECT text FROM rule_text WHERE version = ? ORDER BY rowid DESC", rules.version)
     kept: str | None = None if row is None else row["text"]
     if not _is_in_force(store, keys, rules, kept):
-        wrong = mistakes_of_change(_before(store, keys, today), rules, today, _in_use(store, at))
+        is_forgotten = of_version(store, keys, rules.version) is None and is_named_unknown(store, rules.version)
+        before = _before(store, keys, today)
+        wrong = mistakes_of_change(before, rules, today, _in_use(store, at), is_forgotten=is_forgotten)
         if wrong:
             raise RuleMistake(wrong)
         sign(store, keys, rules, at)
     if kept != text:
         store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
     return rules
+
+
+def is_named_unknown(store: Store, version: int) -> bool:
+    """Whether payments name a version that this centre, restored from a backup, did not know when they came."""
+    why = NAMED_UNKNOWN.format(version=version)
+    is_restored = store.current_number("epoch") > 0
+    return is_restored and store.one("SELECT 1 FROM decided_otherwise WHERE why = ?", why) is not None
 
 
 def _is_in_force(store: Store, keys: CentralKeys, rules: RuleSet, kept: str | None) -> bool:

@@ -44,6 +44,8 @@ def mistakes_of_change(
     new: RuleSet,
     today: date,
     in_use: Collection[PurseNumber] = (),
+    *,
+    is_forgotten: bool = False,
 ) -> tuple[Mistake, ...]:
     """Why these rules cannot follow, in French; nothing where they can.
 
@@ -51,21 +53,28 @@ def mistakes_of_change(
         before: all versions so far, oldest first; at least one.
         today: a bonus that has begun by then keeps its terms.
         in_use: purses that cards hold open windows of.
+        is_forgotten: it was in force before the centre was restored: only what can never be is refused.
     """
+    lasting = (*_programme(before[-1].rules, new), *_purses(before, new))
+    if is_forgotten:
+        return lasting
     return (
-        *_head(before[-1].rules, new),
-        *_purses(before, new),
+        *_version(before[-1].rules, new),
+        *lasting,
         *_gone(before, new, today, in_use),
         *_stays(before[-1].rules, new, today),
         *_campaigns(before, new, today),
     )
 
 
-def _head(last: RuleSet, new: RuleSet) -> Iterator[Mistake]:
+def _version(last: RuleSet, new: RuleSet) -> Iterator[Mistake]:
     if new.version <= last.version:
         yield Mistake(
             "version", f"les règles en vigueur ont la version {last.version}. Écrivez version = {last.version + 1}."
         )
+
+
+def _programme(last: RuleSet, new: RuleSet) -> Iterator[Mistake]:
     if new.programme != last.programme:
         yield Mistake("programme", f"ce centre est celui du programme « {last.programme} ». Un autre a le sien.")
     if new.timezone != last.timezone:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from central.office import Office
+from central import bonuses
+from central.office import Office, make_centre
+from central.report import report
 from central.rule_file import RuleMistake
-from domain.identity import PurseNumber
-from domain.money import Cents
-from tests.central.kit import RULE_FILE, WoundClock, new_card, new_office, new_stall
+from domain.card_log import Debit, LogRecord, LogType
+from domain.identity import PurseNumber, SlotFile
+from domain.money import ZERO, Cents
+from sync.card_format import encode_log_record, encode_reader_id
+from sync.crypto import new_private_key
+from sync.record import RecordType
+from tests.central.kit import RULE_FILE, Held, Stall, WoundClock, enrol, new_card, new_office, new_stall
 
 TEXT = RULE_FILE.read_text()
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -321,3 +329,100 @@ def test_all_that_is_wrong_is_told_at_once(office: Office, tmp_path: Path) -> No
     purse, bonus = refused(office, path)
     assert purse.startswith("[[purse]] eat : le numéro 1 est celui de l'enveloppe « food »")
     assert bonus.startswith("[[bonus]] sustainable-winter : ce bonus a commencé")
+
+
+# --- a restored centre ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Forgetful:
+    """A centre of which there is a backup, and a stall whose till shows a bonus the backup knows nothing of."""
+
+    folder: Path
+    clock: WoundClock
+    office: Office = field(init=False)
+    stall: Stall = field(init=False)
+    held: Held = field(init=False)
+
+    def __post_init__(self) -> None:
+        make_centre(self.folder / "centre", RULE_FILE, self.clock())
+        self.office = Office(self.folder / "centre", self.clock)
+        self.held = new_card(self.office, 1, granted=12_000, window=MARCH)
+        farm = self.office.put_merchant("Ferme", ["referenced", "sustainable"], "vegetables")
+        self.stall = enrol(self.office, farm.number, new_private_key())
+        self.stall.at = self.clock.at
+        self.office.store.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copytree(self.office.directory, self.folder / "backup")
+
+    def restore(self) -> None:
+        self.office.close()
+        shutil.rmtree(self.office.directory)
+        shutil.copytree(self.folder / "backup", self.office.directory)
+        self.office = Office(self.office.directory, self.clock)
+        self.office.raise_epoch()
+
+    def pay(self, cents: int, rules: int) -> None:
+        """A payment of the stall under a version of the rules."""
+        stall, held, seq = self.stall, self.held, self.stall.next_seq
+        word, parts = stall.word_for(held), (Debit(SlotFile(1), Cents(cents)),)
+        number = 0 if word is None else word.entitlement.seq & 0xFFFF
+        record = LogRecord(
+            LogType.PAYMENT, stall.station, seq, held.chip.tmc + 1, self.clock.at, rules, number, parts, ZERO, ZERO
+        )
+        own, mark = encode_log_record(record), 0 if word is None else word.entitlement.mark
+        newer = word.padded if word is not None and word is not held.word else None
+        reader = encode_reader_id(stall.station, seq)
+        held.chip, payment = held.chip.pay({1: cents}, reader, own, None, newer, mark=mark)
+        held.word = word
+        shares = {"SHARES": [[0, 1, cents]], "BONUS": [cents, 0, cents // 2, None]}
+        body = stall.payment_body(held, payment, **shares, CAMPAIGN="sustainable-winter", SLIPS_COUNTED=[])
+        stall.write(RecordType.PAYMENT, body, rules_version=rules)
+
+    @property
+    def due(self) -> int:
+        return int(bonuses.due(self.office.store, self.office.keys))
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path, clock: WoundClock) -> Iterator[Forgetful]:
+    made = Forgetful(tmp_path, clock)
+    yield made
+    made.office.close()
+
+
+def test_what_was_paid_under_rules_a_restored_centre_forgot_earns_once_they_are_given_again(
+    forgetful: Forgetful, tmp_path: Path
+) -> None:
+    second = changed(tmp_path, ('floor_limit = "80.00"', 'floor_limit = "90.00"'))
+    forgetful.office.take_rules(second)
+    forgetful.pay(2_000, rules=2)
+    forgetful.restore()
+    forgetful.stall.send(forgetful.office)
+    assert forgetful.due == 0
+    assert [notice.why for notice in report(forgetful.office).decided_otherwise] == [
+        "règles n° 2 inconnues ici, pas redécidé"
+    ]
+    forgetful.office.take_rules(second)
+    assert forgetful.due == 1_000
+    assert not [notice for notice in report(forgetful.office).decided_otherwise if "inconnues" in notice.why]
+
+
+def test_rules_that_were_in_force_before_the_centre_was_restored_are_taken_whatever_the_day(
+    forgetful: Forgetful, tmp_path: Path, clock: WoundClock
+) -> None:
+    """Today they would come too late: their bonus has begun, and in the month of the one that was."""
+    spring = ("[ceilings]", bonus("spring", "2026-05-01", "2026-06-30"))
+    second = changed(tmp_path, ("2026-05-31", "2026-04-30"), spring)
+    forgetful.office.take_rules(second)
+    clock.at = forgetful.stall.at = datetime(2026, 5, 10, 8, tzinfo=UTC)
+    forgetful.restore()
+    assert len(refused(forgetful.office, second)) == 2, "no till has named them yet"
+    forgetful.pay(2_000, rules=2)
+    forgetful.stall.send(forgetful.office)
+    assert forgetful.office.take_rules(second).version == 2
+
+
+def test_a_till_that_names_rules_to_come_does_not_have_them_taken(forgetful: Forgetful, tmp_path: Path) -> None:
+    forgetful.pay(2_000, rules=2)
+    forgetful.stall.send(forgetful.office)
+    assert refused(forgetful.office, changed(tmp_path, ('give      = "5.00"', 'give      = "4.00"')))
