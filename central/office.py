@@ -18,7 +18,7 @@ from central.merchants import PointOfSale
 from central.rebuild import Budget
 from central.rule_file import RuleFile, read_rule_file
 from central.store import Row, Store
-from central.upgrade import upgrade
+from central.upgrade import conclude_again, upgrade
 from domain.card_log import LogRecord
 from domain.identity import CARD_ID_SIZE_B, CardId, PurseNumber, Station, TerminalId, Uid
 from domain.money import Cents
@@ -239,11 +239,17 @@ class Office:
         rule_versions.sign(self.store, self.keys, rules, at)
 
     def take_rules(self, path: Path) -> RuleSet:
-        """Take in a new version of the rules from the file as it was written. RuleMistake: with all reasons why not."""
+        """Take in a new version of the rules from the file as it was written. RuleMistake: with all reasons why not.
+
+        Where a restored centre had forgotten it, what it concluded without it is concluded again.
+        """
         at = self._clock()
         with self.store.writing():
             self.store.next_number("card keys")  # the shares of a bonus's month cap follow the rules
-            return rule_versions.take(self.store, self.keys, path, at, self.today())
+            taken = rule_versions.take(self.store, self.keys, path, at, self.today())
+            if rule_versions.is_named_unknown(self.store, taken.version):
+                conclude_again(self.store, self.keys, taken.programme)
+            return taken
 
     def sign_hot_list(self, at: datetime) -> None:
         """Sign the whole hot list anew: lost cards and suspended ones. Inside a transaction."""

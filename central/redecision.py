@@ -25,7 +25,7 @@ from sync.record import Envelope, Pay
 from sync.replay import decide_again, is_as_written, lines_of, shares_of, tells_of_proof
 from sync.tmac import TransactionInput
 
-UNKNOWN_RULES: Final = "règles n° {version} inconnues ici, pas redécidé"
+UNKNOWN_RULES: Final = rule_versions.NAMED_UNKNOWN
 UNKNOWN_MERCHANT: Final = "fiche n° {version} du stand inconnue ici, pas redécidé"
 OLDER: Final = "règles ou fiche plus anciennes que celles d'un paiement d'avant de cette caisse, pas redécidé"
 UNREADABLE: Final = "l'enregistrement ne dit pas comment il a été décidé, pas redécidé"

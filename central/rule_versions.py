@@ -5,15 +5,16 @@ What terminals get leaves out what only the centre reads: allotments, the file's
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from central import kept_lists
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
-from central.rule_file import RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
+from central.rule_file import Former, RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
 from central.store import Store
 from domain.identity import PurseNumber
 from domain.rule_set import RuleSet
@@ -23,6 +24,8 @@ from sync.errors import FormatError
 from sync.rule_format import encode_rule_set, read_rule_set, rule_set_map
 
 MOST_VERSION: Final = 0xFFFFFFFF
+NAMED_UNKNOWN: Final = "règles n° {version} inconnues ici, pas redécidé"
+"""What is said of a payment whose record names a version this centre does not know."""
 
 
 def newest(store: Store, keys: CentralKeys) -> RuleSet:
@@ -53,7 +56,7 @@ def _read_once(signed: bytes, key: bytes) -> RuleSet:
 
 def as_written(store: Store) -> RuleFile | None:
     """The newest file as it was written; ``None`` where a centre of before kept none."""
-    row = store.one("SELECT text FROM rule_text ORDER BY version DESC LIMIT 1")
+    row = store.one("SELECT text FROM rule_text ORDER BY version DESC, rowid DESC LIMIT 1")
     return None if row is None else rule_file_of(row["text"])
 
 
@@ -67,27 +70,55 @@ def begin(store: Store, keys: CentralKeys, path: Path, at: datetime) -> RuleSet:
 
 
 def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date) -> RuleSet:
-    """Take in a new version of the rules, or the text of the version in force; inside a transaction.
+    """Take in a new version of the rules, or another text of the version in force that rules the same; inside a
+    transaction. Every text is kept.
 
     Raises:
         RuleMistake: with all reasons why not; nothing is taken.
     """
     text = text_of(path)
     rules = rule_file_of(text).rules
-    is_known = rules.version == kept_lists.newest_of(store, Kind.RULE_SET)
-    if not (is_known and rule_set_map(newest(store, keys)) == rule_set_map(rules)):
-        versions = [
-            found
-            for row in store.all("SELECT version FROM signed_list WHERE kind = ? ORDER BY version", Kind.RULE_SET)
-            if (found := of_version(store, keys, row["version"])) is not None
-        ]
-        wrong = mistakes_of_change(versions, rules, today, _in_use(store, at))
+    row = store.one("SELECT text FROM rule_text WHERE version = ? ORDER BY rowid DESC", rules.version)
+    kept: str | None = None if row is None else row["text"]
+    if not _is_in_force(store, keys, rules, kept):
+        is_forgotten = of_version(store, keys, rules.version) is None and is_named_unknown(store, rules.version)
+        before = _before(store, keys, today)
+        wrong = mistakes_of_change(before, rules, today, _in_use(store, at), is_forgotten=is_forgotten)
         if wrong:
             raise RuleMistake(wrong)
         sign(store, keys, rules, at)
-    store.change("DELETE FROM rule_text WHERE version = ?", rules.version)
-    store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
+    if kept != text:
+        store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
     return rules
+
+
+def is_named_unknown(store: Store, version: int) -> bool:
+    """Whether payments name a version that this centre, restored from a backup, did not know when they came."""
+    why = NAMED_UNKNOWN.format(version=version)
+    is_restored = store.current_number("epoch") > 0
+    return is_restored and store.one("SELECT 1 FROM decided_otherwise WHERE why = ?", why) is not None
+
+
+def _is_in_force(store: Store, keys: CentralKeys, rules: RuleSet, kept: str | None) -> bool:
+    """Whether these are the rules in force, for terminals and for the centre; a text that was lost says nothing."""
+    last = newest(store, keys)
+    if rules.version != last.version or rule_set_map(last) != rule_set_map(rules):
+        return False
+    try:
+        return kept is None or rule_file_of(kept).rules.allotments == rules.allotments
+    except RuleMistake:  # a text this program cannot read any more
+        return True
+
+
+def _before(store: Store, keys: CentralKeys, today: date) -> list[Former]:
+    """All versions so far that can be read, oldest first."""
+    rows = store.all("SELECT version, signed_at FROM signed_list WHERE kind = ? ORDER BY version", Kind.RULE_SET)
+    known = [
+        (found, row["signed_at"]) for row in rows if (found := of_version(store, keys, row["version"])) is not None
+    ]
+    zone = ZoneInfo(known[-1][0].timezone)
+    signed_on = [datetime.fromtimestamp(signed_at, UTC).astimezone(zone).date() for _, signed_at in known]
+    return [Former(rules, next_on) for (rules, _), next_on in zip(known, [*signed_on[1:], today], strict=True)]
 
 
 def sign(store: Store, keys: CentralKeys, rules: RuleSet, at: datetime) -> None:

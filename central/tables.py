@@ -123,7 +123,7 @@ TABLES: Final = (
     """CREATE TABLE version_named (terminal BLOB NOT NULL, epoch INTEGER NOT NULL, rules INTEGER NOT NULL,
         merchant INTEGER NOT NULL, PRIMARY KEY (terminal, epoch))""",
     "CREATE TABLE to_settle (card BLOB PRIMARY KEY)",
-    "CREATE TABLE rule_text (version INTEGER PRIMARY KEY, text TEXT NOT NULL, taken_at INTEGER NOT NULL)",
+    "CREATE TABLE rule_text (version INTEGER NOT NULL, text TEXT NOT NULL, taken_at INTEGER NOT NULL)",
     """CREATE TABLE signed_list (kind INTEGER NOT NULL, version INTEGER NOT NULL, signed_at INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (kind, version))""",
     *HOUSEHOLD_TABLES,
