@@ -6,9 +6,9 @@ household answers for all its cards, and a bonus earned on a card that is lost o
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,15 +16,20 @@ from zoneinfo import ZoneInfo
 from central import grants, households, rule_versions
 from central.days import check_month, number_of, start_of
 from central.dues import Month, months_of
+from central.forgotten import forgotten_cents
 from central.keys import CentralKeys
 from central.store import Store
 from domain.allotment import month_of, span_of
 from domain.bonus import granted_after
 from domain.identity import CardId, PurseNumber
-from domain.money import Cents
+from domain.money import ZERO, Cents, not_negative, total
 from domain.rule_set import Purse, RuleSet, Window
 from sync.errors import PanierError
 
+FORGOTTEN: Final = (
+    "le centre a été restauré, et la carte montre plus qu'il ne se rappelle avoir versé : c'est peut-être déjà ce "
+    "bonus. Sinon, versez-le à la main"
+)
 NO_PURSE: Final = "les règles en vigueur n'ont plus l'enveloppe où il se verse"
 NO_WINDOW: Final = "la carte n'a pas de période ouverte dans l'enveloppe où il se verse"
 NO_CARD: Final = "la carte est perdue ou rendue, et le foyer n'en a pas d'autre en service"
@@ -70,13 +75,25 @@ class _Account:
     household: int | None
     purse: PurseNumber
     months: tuple[Month, ...]
+    forgotten: Cents
+    """Cents a restored centre may have granted of it and forgotten."""
 
     @property
     def due(self) -> tuple[Cents, Cents]:
-        """(to grant, still to be taken back), in cents."""
+        """(to grant, still to be taken back), in cents; what is held back as perhaps granted is in neither."""
         differences = [item.earned - item.granted for item in self.months]
         more, less = sum(max(item, 0) for item in differences), sum(max(-item, 0) for item in differences)
-        return granted_after(Cents(more), Cents(less))
+        amount, owed = granted_after(Cents(more), Cents(less))
+        return not_negative(amount - self.forgotten), owed
+
+    @property
+    def held_back(self) -> Cents:
+        """Cents that are due unless they were granted before the centre was restored."""
+        return self.due_but_for(Cents(0)) - self.due[0]
+
+    def due_but_for(self, forgotten: Cents) -> Cents:
+        """What would be granted had so many cents been forgotten."""
+        return replace(self, forgotten=forgotten).due[0]
 
 
 def due(store: Store, keys: CentralKeys) -> Cents:
@@ -92,9 +109,20 @@ def _accounts(store: Store, keys: CentralKeys) -> list[_Account]:
             household = households.holder_in(store, card, month.first)
             found[household, None if household is not None else card, month.purse].append(month)
     return [
-        _Account(household, purse, tuple(sorted(months, key=lambda month: (month.first, month.card))))
+        _Account(
+            household,
+            purse,
+            tuple(sorted(months, key=lambda month: (month.first, month.card))),
+            _forgotten(store, {month.card for month in months}, purse),
+        )
         for (household, _, purse), months in found.items()
     ]
+
+
+def _forgotten(store: Store, cards: Iterable[CardId], purse: PurseNumber) -> Cents:
+    if grants.epoch(store) == 1:  # never restored
+        return ZERO
+    return Cents(sum(forgotten_cents(store, card, purse) for card in cards))
 
 
 # --- granting ---------------------------------------------------------------------------------------------------------
@@ -118,6 +146,8 @@ def run(store: Store, keys: CentralKeys, month: date, at: datetime) -> BonusRoun
     waiting: list[tuple[CardId, str]] = []
     owed = 0
     with store.writing():
+        for row in store.all("SELECT DISTINCT card FROM bonus_given"):
+            grants.take_back_unsigned(store, CardId(bytes(row["card"])), at)
         accounts = _accounts(store, keys)
     for account in accounts:
         with store.writing():
@@ -125,6 +155,8 @@ def run(store: Store, keys: CentralKeys, month: date, at: datetime) -> BonusRoun
             given += [item for item in done if isinstance(item, Given)]
             left += [item for item in done if isinstance(item, Left)]
             owed += int(account.due[1])
+            if account.held_back:
+                left.append(Left(account.months[0].card, account.held_back, FORGOTTEN))
             for card in sorted({item.card for item in done if isinstance(item, Given)}):
                 why = grants.issue_or_wait(store, keys, card, rules, at)
                 waiting += [] if why is None else [(card, why)]
@@ -148,35 +180,59 @@ def _grant(store: Store, account: _Account, rules: RuleSet, month: date, at: dat
     if purse is None:
         raise ValueError(NO_PURSE)
     today = at.astimezone(ZoneInfo(rules.timezone)).date()
-    sums: dict[CardId, Cents] = defaultdict(Cents)
-    taken = sum(max(int(item.granted - item.earned), 0) for item in account.months)
-    for item in account.months:
-        more = item.earned - item.granted
-        if more > 0:
-            back = min(int(more), taken)
-            taken -= back
-            if more > back:
-                sums[_recipient(store, account.household, item.card, today)] += more - back
+    entries = _entries(store, account, today)
     numbers = {}
-    for card, amount in sorted(sums.items()):
+    for card in sorted({entry.to for entry in entries if entry.to is not None}):
+        amount = total(entry.cents for entry in entries if entry.to == card)
         start, end = _window(store, card, purse, rules, month, at)
         numbers[card] = grants.give(store, card, purse.number, amount, start, end, at, grants.Kind.BONUS)
-    _write_down(store, account.months, numbers, at)
-    return [Given(card, purse.code, amount) for card, amount in sorted(sums.items())]
+        yield Given(card, purse.code, amount)
+    for entry in entries:
+        store.put(
+            "bonus_given",
+            card=entry.month.card,
+            month=number_of(entry.month.first),
+            purse=int(account.purse),
+            cents=int(entry.cents),
+            grant_id=None if entry.to is None else numbers[entry.to],
+            at=int(at.timestamp()),
+        )
 
 
-def _write_down(store: Store, months: Sequence[Month], numbers: dict[CardId, int], at: datetime) -> None:
-    for item in months:
-        if item.earned != item.granted:
-            store.put(
-                "bonus_given",
-                card=item.card,
-                month=number_of(item.first),
-                purse=int(item.purse),
-                cents=int(item.earned - item.granted),
-                grant_id=numbers.get(item.card, min(numbers.values())),
-                at=int(at.timestamp()),
-            )
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Cents more (or less) that a month counts as granted, and on which card; ``None``: on none, they cancel out."""
+
+    month: Month
+    cents: Cents
+    to: CardId | None
+
+
+def _entries(store: Store, account: _Account, today: date) -> list[_Entry]:
+    """What is written down: the entries of each card add up to its grant.
+
+    What was granted too much is taken from the earliest months that are due; what may have been granted and forgotten
+    is left as it is.
+    """
+    too_much = deque((item, item.granted - item.earned) for item in account.months if item.granted > item.earned)
+    held, entries = account.forgotten, []
+    for item in account.months:
+        more = not_negative(item.earned - item.granted)
+        backs = []
+        while more and too_much:
+            month, cents = too_much.popleft()
+            back = min(more, cents)
+            backs.append((month, back))
+            more -= back
+            if cents > back:
+                too_much.appendleft((month, cents - back))
+        kept = min(more, held)
+        held, more = held - kept, more - kept
+        to = _recipient(store, account.household, item.card, today) if more else None
+        taken = total(cents for _, cents in backs)
+        entries += [_Entry(item, more + taken, to)] if more + taken else []
+        entries += [_Entry(month, -cents, to) for month, cents in backs]
+    return entries
 
 
 def _recipient(store: Store, household: int | None, card: CardId, today: date) -> CardId:

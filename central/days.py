@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from domain.allotment import month_of, next_month
 
+DAY_S: Final = 86_400
 _FIRST: Final = date(1970, 1, 1)
 
 

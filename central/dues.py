@@ -13,7 +13,7 @@ from datetime import date
 from typing import Final
 
 from central import cap_shares, rule_versions
-from central.days import day_of
+from central.days import DAY_S, day_of
 from central.keys import CentralKeys
 from central.store import Row, Store
 from central.transactions import BORNE_OUT
@@ -27,7 +27,6 @@ COUNTED: Final = f"""FROM earning JOIN event USING (terminal, epoch, seq) WHERE 
         AND void.epoch = event.epoch AND payment_seq = event.seq AND counts = 1
         AND void.state IN ('proven', 'attested'))"""
 """Payments that earn: as in the report, none that a void undid."""
-_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _campaign(store: Store, keys: CentralKeys, row: Row) -> tuple[Campaign, Rule
 
 def _cap(row: Row, campaign: Campaign, rules: RuleSet, listed: cap_shares.Listed) -> Cents | None:
     """The part of the cap a payment was shown by, if a list the till may have had says so; else the least of those."""
-    oldest_s = _DAY_S * max(tier.max_age_days for tier in rules.ceilings.tiers)
+    oldest_s = DAY_S * (1 + max(tier.max_age_days for tier in rules.ceilings.tiers))
     whole = int(campaign.month_cap)
     told = {
         whole if cents is None else min(cents, whole)

@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from central import merchants, rule_versions
-from central.days import number_of
+from central.days import DAY_S, number_of
 from central.keys import CentralKeys
 from central.store import Store
 from domain.allotment import month_of
@@ -114,7 +114,7 @@ def _when(envelope: Envelope, facts: TransactionInput, entitlement: Entitlement,
 
 def _was_replaced_long_before(store: Store, rules: RuleSet, at: datetime) -> bool:
     """Whether a newer version was signed longer before than a till's lists may be old and still pay."""
-    oldest_s = 86_400 * max(tier.max_age_days for tier in rules.ceilings.tiers)
+    oldest_s = DAY_S * (1 + max(tier.max_age_days for tier in rules.ceilings.tiers))
     signed_at = store.number(
         "SELECT min(signed_at) FROM signed_list WHERE kind = ? AND version > ?", int(Kind.RULE_SET), rules.version
     )

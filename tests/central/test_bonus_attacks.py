@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from central import bonuses, households, rule_versions
+from central import bonuses, households, rule_versions, signing_duty
 from central.merchants import PointOfSale
 from central.office import Office
 from domain.allotment import Size
@@ -108,6 +108,15 @@ def granted(office: Office, stall: Stall, *held: Held) -> int:
     )
 
 
+def entries_add_up(office: Office) -> bool:
+    """What is written down of each bonus grant adds up to it; what went on no card adds up to nothing."""
+    wrong = office.store.all(
+        """SELECT grant_id FROM bonus_given LEFT JOIN grant_given ON grant_given.id = grant_id
+        GROUP BY grant_id HAVING sum(cents) <> coalesce(max(amount), 0)"""
+    )
+    return not wrong
+
+
 def card(office: Office, number: int = 1, amount: int = 90_000) -> Held:
     return new_card(office, number, amount, MARCH)
 
@@ -165,7 +174,7 @@ def test_rules_replaced_longer_ago_than_lists_may_be_old_earn_nothing(office: Of
     debit(stall, held, 1_000)
     assert granted(office, stall, held) == 500, "a till may not have heard yet"
     office.grant(held.card, FOOD, Cents(9_000), MARCH[1], datetime(2026, 4, 30, 22, tzinfo=UTC))
-    clock.at = stall.at = NOW + timedelta(days=32)
+    clock.at = stall.at = NOW + timedelta(days=33)
     stall.download(office)
     debit(stall, held, 1_000, file=2)
     assert granted(office, stall, held) == 500
@@ -225,6 +234,60 @@ def test_a_void_after_the_grant_is_owed_by_the_household_not_by_the_card(office:
     stall.download(office)
     debit(stall, new, 12_000)
     assert granted(office, stall, new) == 0
+    debit(stall, new, 200)
+    assert granted(office, stall, new) == 0, "the cap of the month is reached"
+    assert entries_add_up(office)
+
+
+def test_of_two_cards_one_that_owes_is_settled_by_the_one_that_earned(office: Office, clock: WoundClock) -> None:
+    first, second = card(office), card(office, 2)
+    family(office, date(2026, 3, 7), first, second)
+    stall = rogue(office, clock)
+    debit(stall, first, 1_000, cap=3_000)
+    assert granted(office, stall, first, second) == 500
+    with office.store.writing():
+        office.store.change("UPDATE event SET state = 'cancelled' WHERE card = ?", first.card)
+    debit(stall, second, 3_000, cap=3_000)
+    assert (granted(office, stall, first), granted(office, stall, second)) == (500, 1_000)
+    assert entries_add_up(office)
+
+
+def test_a_bonus_the_days_ceiling_held_back_until_its_window_was_over_is_due_again(
+    office: Office, clock: WoundClock
+) -> None:
+    held, stall = card(office), rogue(office, clock)
+    debit(stall, held, 1_000)
+    stall.send(office)
+    clock.at = datetime(2026, 3, 31, 12, tzinfo=UTC)
+    with office.store.writing():
+        signing_duty.put_standing_ceiling(office.store, office.keys, 100, None)
+    done = bonuses.run(office.store, office.keys, office.today(), office.now())
+    assert [each for each, _ in done.waiting] == [held.card]
+    clock.at = datetime(2026, 4, 2, 9, tzinfo=UTC)
+    with office.store.writing():
+        signing_duty.put_standing_ceiling(office.store, office.keys, 100_000, None)
+    again = bonuses.run(office.store, office.keys, office.today(), office.now())
+    assert ([int(item.amount) for item in again.given], again.waiting) == ([500], ())
+    assert entries_add_up(office)
+    assert next(found for found in office.accounts() if found.card == held.card).is_conserved
+
+
+def test_a_restored_centre_holds_back_what_it_may_have_granted_before(
+    office: Office, clock: WoundClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, stall = card(office), rogue(office, clock)
+    debit(stall, held, 2_000)
+    stall.send(office)
+    office.raise_epoch()
+    monkeypatch.setattr(bonuses, "forgotten_cents", lambda store, card, purse: 700)
+    done = bonuses.run(office.store, office.keys, office.today(), office.now())
+    assert [int(item.amount) for item in done.given] == [300]
+    assert [(left.amount, left.why) for left in done.left] == [(700, bonuses.FORGOTTEN)]
+    monkeypatch.setattr(bonuses, "forgotten_cents", lambda store, card, purse: 0)
+    assert [
+        int(item.amount) for item in bonuses.run(office.store, office.keys, office.today(), office.now()).given
+    ] == [700]
+    assert entries_add_up(office)
 
 
 def test_a_bonus_earned_on_a_lost_card_goes_to_the_households_other_card(office: Office, clock: WoundClock) -> None:
