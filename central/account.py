@@ -22,7 +22,7 @@ class CardAccount:
     Attributes:
         granted: all grants, those included that only a limit on the card still tells of.
         spent: proven and attested payments less the voids that count.
-        doubted: payments whose outcome is unknown.
+        doubted: payments whose outcome is unknown, as far as limits leave room for them.
         travelling: debits the card's own counters show and no record here explains, less voids signed on the card.
         open: windows not ended, what is left of their limits by what is known.
         lapsed: left in windows that ended (provisional until all have reported).
@@ -92,7 +92,7 @@ def account(store: Store, card: Row, now_s: int) -> CardAccount:
     files = {row["file"] for row in store.all("SELECT DISTINCT file FROM slot_window WHERE card = ?", card_id)}
     told = {file: _read_file(store, history, file, doubts) for file in sorted({*files, *history.files})}
     back = _that_fit(given, told)
-    left_open, lapsed, excess, recovered = _windows(store, card_id, told, back, now_s)
+    left_open, lapsed, excess, recovered, impossible = _windows(store, card_id, told, back, now_s)
     of_known = sum(part.amount for part in back if part.is_payment_known)
     hidden = {file: found.hidden for file, found in told.items()}
     inside = {file: found.inside for file, found in told.items()}
@@ -112,7 +112,7 @@ def account(store: Store, card: Row, now_s: int) -> CardAccount:
         card=card_id,
         granted=store.number("SELECT sum(amount) FROM grant_given WHERE card = ?", card_id) + recovered,
         spent=sum(file.spent for file in told.values()) - of_known,
-        doubted=sum(doubted[file] + found.beyond for file, found in told.items()),
+        doubted=sum(doubted[file] + found.beyond for file, found in told.items()) - impossible,
         travelling=sum(hidden[file] - doubted[file] for file in told),
         open=left_open,
         lapsed=lapsed,
@@ -188,9 +188,11 @@ def _that_fit(given: tuple[GivenBack, ...], told: Mapping[int, _File]) -> tuple[
 
 def _windows(
     store: Store, card: CardId, told: Mapping[int, _File], back: tuple[GivenBack, ...], now_s: int
-) -> tuple[int, int, int, int]:
-    """Left in open windows, lapsed in ended ones, spent above all limits, granted by limits this centre forgot.
+) -> tuple[int, int, int, int, int]:
+    """Left in open windows, lapsed in ended ones, spent above all limits, granted by limits this centre forgot; last,
+    what of the doubts cannot have happened.
 
+    A doubt that no limit leaves room for happened only if something not known here made room: a void on its way.
     What the counter shows beyond the newest window was spent in the ones before, as long as that window is not
     confirmed: until then nobody has proven where they ended. A forgotten limit that found no place granted what was
     spent under it and no window explains; what was given back there is in no limit and has lapsed.
@@ -200,7 +202,7 @@ def _windows(
         given[part.file, part.start_at].append(part)
     rows = store.all("SELECT * FROM slot_window WHERE card = ? ORDER BY file, start_at DESC", card)
     allowed = _allowed_elsewhere(store, card, given)
-    left_open = lapsed = excess = recovered = 0
+    left_open = lapsed = excess = recovered = impossible = 0
     for file in sorted({*told, *(row["file"] for row in rows)}):
         beyond, above, after = told[file].counted, 0, None
         for window in (row for row in rows if row["file"] == file):
@@ -223,9 +225,11 @@ def _windows(
             after = window
         found = min(beyond, _within(allowed[file], above, told[file].counted))
         recovered += found + (0 if after is None else _within(allowed[file], 0, after["base"]))
-        excess += beyond - found
+        roomless = min(beyond - found, told[file].beyond)
+        impossible += roomless
+        excess += beyond - found - roomless
     lapsed += sum(part.amount for parts in given.values() for part in parts)
-    return left_open, lapsed, excess, recovered
+    return left_open, lapsed, excess, recovered, impossible
 
 
 def _within(allowed: int, low: int, high: int) -> int:

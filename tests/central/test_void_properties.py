@@ -242,6 +242,25 @@ def test_what_a_tap_shows_of_an_unreported_month_is_not_taken_for_the_new_ones_s
         life.finish()
 
 
+def test_a_doubt_that_only_an_unreported_void_makes_room_for_is_no_excess(base: Base) -> None:
+    """A payment in doubt is undone offline, and the next stall, which counts the slip, has a doubt of its own."""
+    with life_of(base) as life:
+        for what, number, amount in (
+            ("pay", 1, 426),
+            ("pay", 1, 486),
+            ("pay", 0, 1),
+            ("torn after", 1, 87),
+            ("sync", 1, 0),
+            ("void", 1, 86),
+            ("torn before", 0, 1),
+            ("sync", 0, 1),
+        ):
+            life.step(what, number, amount)
+            life.check()
+        assert account(life.office, life.held).doubted == 87
+        life.finish()
+
+
 def test_a_void_is_never_counted_by_limit_and_slip_at_once(base: Base) -> None:
     """The centre knows the void but not all before it: the mark stands below, so the limit must not contain it."""
     with life_of(base) as life:
