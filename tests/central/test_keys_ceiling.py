@@ -158,7 +158,7 @@ def test_a_bonus_whose_window_is_over_before_it_could_be_signed_is_taken_back(
     put_ceiling(office, 0)
     with office.store.writing():
         number = grants.give(office.store, anne.card, FOOD, Cents(70), *DECEMBER, MORNING, bonus)
-        month = {"card": anne.card, "campaign": "winter", "month": 1, "at": 0}
+        month = {"card": anne.card, "purse": int(FOOD), "month": 1, "at": 0}
         office.store.put("bonus_given", **month, cents=70, grant_id=number)
         grants.give(office.store, anne.card, FOOD, Cents(5), *DECEMBER, MORNING)
         assert grants.take_back_unsigned(office.store, anne.card, MORNING) == 0, "it may still be signed"
