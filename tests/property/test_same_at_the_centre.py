@@ -140,13 +140,13 @@ def differing(seeds: range) -> list[int]:
 
 
 def test_the_centre_decides_every_payment_as_the_till_did() -> None:
-    assert len(paid(range(300))) > 100, "situations in which cards pay"
-    assert differing(range(300)) == []
+    assert len(paid(range(200))) > 70, "situations in which cards pay"
+    assert differing(range(200)) == []
 
 
 @pytest.mark.slow
 def test_the_centre_decides_every_payment_as_the_till_did_in_many_situations() -> None:
-    assert differing(range(300, 12_000)) == []
+    assert differing(range(200, 12_000)) == []
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_centre_that_leaves_out_a_fact_of_the_record_is_seen_to_differ(
         "_claim_of": lambda claim, words: (None, None, []),
     }
     monkeypatch.setattr(replay, forgotten, blind[forgotten])
-    assert differing(range(300)) != []
+    assert any(differing(range(seed, seed + 10)) for seed in range(0, 300, 10))
 
 
 def test_a_cent_more_on_another_line_is_seen() -> None:
