@@ -1,4 +1,4 @@
-"""The policy of a programme as data: who may pay what, where, when and how far. Version 0 of its shape.
+"""The policy of a programme as data: who may pay what, where, when and how far.
 
 A territory is set up by writing one of these, never by changing code. Amounts are cents, days are days of the
 programme's time zone and always include the last one. What cannot be meant is refused when the rules are made
