@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from central import bonuses, households, rule_versions, signing_duty
-from central.merchants import PointOfSale
 from central.office import Office
 from domain.allotment import Size
 from domain.card_log import Debit, LogRecord, LogType
@@ -344,6 +343,5 @@ def test_an_entry_of_another_stall_cannot_be_named(office: Office, clock: WoundC
     stall = enrol(office, merchant.number, new_private_key())
     stall.at = clock.at
     stall.download(office)
-    assert PointOfSale(merchant.number, 1) != PointOfSale(merchant.number - 1, 1)
     debit(stall, held, 1_000)
     assert granted(office, stall, held) == 0
