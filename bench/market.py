@@ -5,6 +5,7 @@ keys, and a clock to wind.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -216,6 +217,7 @@ class Seller:
             {Station(station): SlipKey(self.device_key.public_key()), **(slip_keys or {})},
         )
         self.heard: list[Outward] = []
+        self.posted: deque[Inward] = deque()
         self._insertion = 0
         self._sale = 0
         self._make = (cards, entitlements, hot_list, slip_keys, rules, merchant)
@@ -248,6 +250,7 @@ class Seller:
             FieldGone,
             KeyStore(self.lists, random.Random(5).randbytes),
             self.clock,
+            self.posted.append,
             has_lanes=False,
         )
         key, signer = self.device_key.public_key(), Signer(self.device_key)
@@ -282,18 +285,20 @@ class Seller:
         """Lay a card on the reader; it stays until lifted."""
         awake = card.awake() if isinstance(card, HeldCard) else card
         self.field.present(awake, disturbances)
-        posted: list[Inward] = []
-        self.readers._post = posted.append  # the hand is also the status loop
         self.readers.field_changed(READER, is_present=True)
-        return tuple(word for event in posted for word in self.tell(event))
+        return self._hear()
 
     def lift(self) -> None:
         self.field.lift()
-        posted: list[Inward] = []
-        self.readers._post = posted.append
         self.readers.field_changed(READER, is_present=False)
-        for event in posted:
-            self.tell(event)
+        self._hear()
+
+    def _hear(self) -> tuple[Outward, ...]:
+        """Tell the till what its reader has posted: the hand is also the loop."""
+        said: list[Outward] = []
+        while self.posted:
+            said += self.tell(self.posted.popleft())
+        return tuple(said)
 
     def tap(self, card: HeldCard | VirtualCard, *disturbances: Disturbance) -> tuple[Outward, ...]:
         """Lay a card down and lift it again."""

@@ -74,7 +74,7 @@ class CardsClash:
 
 @dataclass(frozen=True, slots=True)
 class ReaderCame:
-    """A reader can be used (again)."""
+    """A reader can be used (again): also after a ReaderFault alone has told that it cannot."""
 
     reader: str
 

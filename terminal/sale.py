@@ -214,6 +214,17 @@ class Till:
     def _card_laid_down(self) -> Outwards:
         presence = self._lying
         assert presence is not None
+        return self._without_reader(presence.reader, self._meet(presence))
+
+    def _without_reader(self, reader: str, said: Outwards) -> Outwards:
+        """What a tap said; when it lost its reader while another one serves, the card may be laid on that one."""
+        faults = [word for word in said if isinstance(word, say.ReaderAway)]
+        if not faults:
+            return said
+        self._usable.discard(reader)
+        return (*said, say.ReaderIsBack()) if self._usable and not faults[-1].is_stuck else said
+
+    def _meet(self, presence: Presence) -> Outwards:
         match self._standing:
             case Idle() | ToBeSeen() | ToConfirm() | TwiceAsked():
                 return self._recover_quietly(presence)
@@ -264,7 +275,7 @@ class Till:
         if ours.outcome is Outcome.CONFIRMED:
             return (*notes, *self._paid_after_all(sale, ours))
         self._standing = verifying.offer or AwaitingCard(sale, paid_twice_by=verifying.card)
-        return (*notes, *self._card_laid_down())
+        return (*notes, *self._meet(presence))
 
     def _take_undone(self, undone: Undone) -> Outwards:
         self._standing = undone.standing

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from terminal.errors import ReaderLost, ReaderStuck
-from terminal.events import Inward, ReaderCame, ReaderWent
+from terminal.events import Inward, ReaderWent
 from terminal.ports import Deadline
 
 Result = TypeVar("Result")
@@ -135,20 +135,28 @@ class Lane:
 class Lanes:
     """The lane of each reader: opened when first needed, and again when a stuck one has come back or was replugged.
 
-    Posts ``ReaderWent(is_stuck=True)`` when a lane is abandoned and ``ReaderCame`` when its reader answers after all.
+    Posts ``ReaderWent(is_stuck=True)`` when a lane is abandoned. Whether its reader can be used again is told by who
+    looks at it: an abandoned call comes back just as well because the reader was unplugged.
     """
 
-    __slots__ = ("_free", "_lanes", "_left_s", "_post")
+    __slots__ = ("_answers", "_free", "_lanes", "_left_s", "_post")
 
     def __init__(
         self,
         left_s: Callable[[Deadline], float],
         post: Callable[[Inward], None],
+        answers: Callable[[str], None],
         free: Callable[[Lane], None] = lambda _lane: None,
     ) -> None:
-        """``free``: called in a lane's thread when it ends, to give back what is held for it."""
+        """Both are called in a lane's thread when it ends.
+
+        Args:
+            answers: the call of an abandoned lane has come back, well or badly: look whether its reader is there.
+            free: give back what is held for the lane.
+        """
         self._left_s = left_s
         self._post = post
+        self._answers = answers
         self._free = free
         self._lanes: dict[str, Lane] = {}
 
@@ -192,4 +200,4 @@ class Lanes:
         self._free(lane)
         if lane.is_abandoned and self._lanes.get(reader) is lane:
             del self._lanes[reader]
-            self._post(ReaderCame(reader))
+            self._answers(reader)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from smartcard import scard
@@ -27,10 +27,14 @@ from terminal.nfc.presence import Fields, FieldState, is_wanted
 from terminal.ports import Clock, Deadline, Presence, Signal
 
 _NEW_READER: Final = "\\\\?PnP?\\Notification"
-_LOOK_AGAIN_MS: Final = 10_000
+_LOOK_AGAIN_MS: Final = 1_000
+"""A cancelled wait is lost when it came just before the wait began (pcsc-lite 1.9.9, SCardCancel): so late at most."""
+_SETTLES_S: Final = 0.5
+"""pcscd asks a reader every 0.4 s whether it is there; before, it goes on telling what it saw last."""
 _RETRY_S: Final = 0.25
 _OK: Final = 0
 _TIMEOUT: Final = 0x8010000A
+_CANCELLED: Final = 0x80100002
 _NO_READERS: Final = 0x8010002E
 _CARD_LOST: Final = frozenset({0x8010000B, 0x8010000C, 0x80100016, 0x80100066, 0x80100067, 0x80100068, 0x80100069})
 _NOT_SPOKEN: Final = frozenset({0x8010000F})
@@ -79,7 +83,7 @@ class PcscReaders:
         self._profile = profile
         self._fields = Fields()
         self._cards: dict[Lane, _CardIo] = {}
-        self._lanes = Lanes(clock.left_s, post, self._free)
+        self._lanes = Lanes(clock.left_s, post, self._doubt, self._free)
         self._status: _StatusThread | None = None
         self._dark: set[str] = set()  # readers whose light has failed: said once
         self.counters = LinkCounters()
@@ -111,7 +115,7 @@ class PcscReaders:
             raise CardGone("the card has left")
         lane = self._lanes.of(presence.reader)
         card = self._io(presence.reader, lane)
-        field = _PcscField(self._lanes, lane, card, self._look_afresh)
+        field = _PcscField(self._lanes, lane, card, self._doubt)
         field.connect(deadline)
         return meet(Link(field, deadline, self._clock.left_s, counters=self.counters), self._keys, self._profile)
 
@@ -138,12 +142,12 @@ class PcscReaders:
     def _io(self, reader: str, lane: Lane) -> _CardIo:
         return self._cards.setdefault(lane, _CardIo(reader))
 
-    def _look_afresh(self) -> None:
+    def _doubt(self, reader: str) -> None:
         if self._status is not None:
-            self._status.look_afresh()
+            self._status.doubt(reader)
 
-    def _told(self, states: Sequence[FieldState]) -> None:
-        for event in self._fields.update(states):
+    def _told(self, states: Sequence[FieldState], doubted: Collection[str]) -> None:
+        for event in self._fields.update(states, doubted):
             if isinstance(event, ReaderWent):
                 self._lanes.forget(event.reader)
             self._post(event)
@@ -227,13 +231,13 @@ class _CardIo:
 class _PcscField:
     """The card a lane is connected to (``links.Field``)."""
 
-    __slots__ = ("_card", "_lane", "_lanes", "_look_afresh")
+    __slots__ = ("_card", "_doubt", "_lane", "_lanes")
 
-    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo, look_afresh: Callable[[], None]) -> None:
+    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo, doubt: Callable[[str], None]) -> None:
         self._lanes = lanes
         self._lane = lane
         self._card = card
-        self._look_afresh = look_afresh
+        self._doubt = doubt
 
     def connect(self, deadline: Deadline) -> None:
         self._run(self._card.connect, deadline)
@@ -249,7 +253,7 @@ class _PcscField:
             try:
                 return call()
             except ReaderLost:  # the till hears so; if the reader is there all the same, it must hear that too
-                self._look_afresh()
+                self._doubt(self._card.reader)
                 raise
 
         return self._lanes.run(self._card.reader, self._lane, watched, deadline)
@@ -258,9 +262,10 @@ class _PcscField:
 class _StatusThread:
     """Waits for changes in the fields, through removal of readers and restarts of pcscd, until it is ended."""
 
-    def __init__(self, tell: Callable[[Sequence[FieldState]], None], chosen: Sequence[str]) -> None:
+    def __init__(self, tell: Callable[[Sequence[FieldState], Collection[str]], None], chosen: Sequence[str]) -> None:
         self._tell = tell
         self._chosen = chosen
+        self._doubted: set[str] = set()
         self._ending = threading.Event()
         self._context: Any = None
         self._thread = threading.Thread(target=self._work, name="PC/SC status", daemon=True)
@@ -272,12 +277,16 @@ class _StatusThread:
         """Ask the thread to end and wait for it."""
         self._ending.set()
         while self._thread.is_alive() and budget_s > 0:
-            self.look_afresh()
+            self._wake()
             self._thread.join(0.05)
             budget_s -= 0.05
 
-    def look_afresh(self) -> None:
-        """Forget what was seen: readers are told as gone and, those that are there, as back."""
+    def doubt(self, reader: str) -> None:
+        """The till was told that the reader is lost: look, and if it is there, tell so."""
+        self._doubted.add(reader)
+        self._wake()
+
+    def _wake(self) -> None:
         context = self._context
         if context is not None:
             scard.SCardCancel(context)
@@ -291,29 +300,42 @@ class _StatusThread:
                 self._context = None
                 scard.SCardReleaseContext(context)
             if not self._ending.is_set():
-                self._tell(())
+                self._tell((), ())
             self._ending.wait(_RETRY_S)
 
     def _watch(self, context: Any) -> None:
         """Returns when the context is of no more use."""
         known: dict[str, int] = {}
+        doubted: set[str] = set()
         while not self._ending.is_set():
+            doubted |= self._newly_doubted()
             code, names = scard.SCardListReaders(context, [])
             if code & 0xFFFFFFFF == _NO_READERS:
                 names = []
             elif code != _OK:
                 return
             wanted = [name for name in names if is_wanted(name, self._chosen)]
+            has_gone = not known.keys() <= set(wanted)
+            known = {name: state for name, state in known.items() if name in wanted and name not in doubted}
             asked = [(name, known.get(name, scard.SCARD_STATE_UNAWARE)) for name in wanted]
             asked.append((_NEW_READER, len(names) << 16))
-            code, seen = scard.SCardGetStatusChange(context, _LOOK_AGAIN_MS, asked)
-            if code & 0xFFFFFFFF == _TIMEOUT:
+            code, seen = scard.SCardGetStatusChange(context, 0 if has_gone else _LOOK_AGAIN_MS, asked)
+            if code & 0xFFFFFFFF == _CANCELLED:
                 continue
-            if code != _OK:
+            if code == _OK:
+                # also of a reader that is gone: asked for as never seen it would be answered at once, again and again
+                known = {name: state & ~scard.SCARD_STATE_CHANGED for name, state, _atr in seen if name != _NEW_READER}
+            elif code & 0xFFFFFFFF != _TIMEOUT:
                 return
-            # also of a reader that is gone: asked for as never seen it would be answered at once, again and again
-            known = {name: state & ~scard.SCARD_STATE_CHANGED for name, state, _atr in seen if name != _NEW_READER}
-            self._tell([_field_state(name, state) for name, state in known.items() if not state & _GONE_STATE])
+            states = [_field_state(name, state) for name, state in known.items() if not state & _GONE_STATE]
+            self._tell(states, doubted)
+            doubted = set()
+
+    def _newly_doubted(self) -> set[str]:
+        """Those put into doubt since, once pcscd has had the time to see what became of them."""
+        if self._doubted:
+            self._ending.wait(_SETTLES_S)
+        return {self._doubted.pop() for _ in range(len(self._doubted))}
 
 
 def _field_state(reader: str, state: int) -> FieldState:

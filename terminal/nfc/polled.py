@@ -103,7 +103,7 @@ class PolledReaders:
         self._clock = clock
         self._profile = profile
         self._places: dict[Lane, _Place] = {}
-        self._lanes = Lanes(clock.left_s, post, self._free)
+        self._lanes = Lanes(clock.left_s, post, self._doubt, self._free)
         self._watches = {name: _Watch(name, self._look_through(name, made), post) for name, made in antennas.items()}
         self.counters = LinkCounters()
 
@@ -157,6 +157,9 @@ class PolledReaders:
 
         return look
 
+    def _doubt(self, reader: str) -> None:
+        self._watches[reader].doubt()
+
     def _free(self, lane: Lane) -> None:
         place = self._places.pop(lane, None)
         if place is not None:
@@ -168,8 +171,10 @@ class _Watch:
 
     def __init__(self, reader: str, look: Callable[[], FieldState | None], post: Callable[[Inward], None]) -> None:
         self.fields = Fields()
+        self._reader = reader
         self._look = look
         self._post = post
+        self._is_doubted = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"watch {reader}", daemon=True)
 
@@ -182,6 +187,10 @@ class _Watch:
         if self._thread.is_alive():
             self._thread.join(LOOK_BUDGET_S)
 
+    def doubt(self) -> None:
+        """The till was told that the reader is lost: if the next look finds it there, tell so."""
+        self._is_doubted = True
+
     def _work(self) -> None:
         while not self._ending.is_set():
             for event in self._news():
@@ -189,13 +198,18 @@ class _Watch:
             self._ending.wait(LOOK_EVERY_S)
 
     def _news(self) -> list[Inward]:
+        is_doubted = self._is_doubted
         try:
             state = self._look()
         except ReaderStuck:
             return []  # the lane tells
         except (ReaderFault, CardFault):
             return [] if self._ending.is_set() else self.fields.update(())
-        return [] if state is None else self.fields.update((state,))
+        if state is None:
+            return []
+        if is_doubted:
+            self._is_doubted = False
+        return self.fields.update((state,), (self._reader,) if is_doubted else ())
 
 
 class _Place:

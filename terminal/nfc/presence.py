@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,17 +59,25 @@ class Fields:
         """Whether the reader is there."""
         return reader in self._states
 
-    def update(self, states: Iterable[FieldState]) -> list[Inward]:
-        """Take over what PC/SC reports of *all* readers and tell what changed, in order."""
+    def update(self, states: Iterable[FieldState], doubted: Collection[str] = ()) -> list[Inward]:
+        """Take over what PC/SC reports of *all* readers and tell what changed, in order.
+
+        Args: doubted, the readers that a fault has told to be lost before they were looked at: told as back when they
+            are there all the same, and the card on them as a new one.
+        """
         now = {state.reader: state for state in states}
         told: list[Inward] = []
         for reader in [reader for reader in self._states if reader not in now]:
             del self._states[reader]
             told += [*self._left(reader), ReaderWent(reader)]
         for reader, state in now.items():
-            if reader not in self._states:
+            before = self._states.get(reader)
+            if before is not None and reader in doubted:
+                told += self._left(reader)
+                before = None
+            if before is None:
                 told.append(ReaderCame(reader))
-            told += self._changed(self._states.get(reader), state)
+            told += self._changed(before, state)
             self._states[reader] = state
         return told
 

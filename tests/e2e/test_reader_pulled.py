@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 
-from demo.hands import COMMIT_TRANSACTION, VIRTUAL_READERS
+from demo.hands import COMMIT_TRANSACTION
 from demo.morning import panier
-from demo.namespace import VIRTUAL_READER_PORTS, _listening_ports, enter, namespaces_available
+from demo.namespace import _listening_ports, enter, namespaces_available
 from demo.till_process import Disappointed, Event, TillProcess
 from emulator.card import VirtualCard
 from emulator.field import Exchange
@@ -41,7 +41,7 @@ from tests.e2e.test_readers_come_back import (
     gone_from_the_card,
     paid_by_the_journal,
 )
-from tests.e2e.usb_port import UsbPort, missing_part
+from tests.e2e.usb_port import READER_MODEL, UsbPort, missing_part
 
 pytestmark = pytest.mark.pcsc
 
@@ -70,8 +70,16 @@ class Pulls:
 
     # the hand
 
-    def lay_down(self, pulled_at: Callable[[Exchange], bool] | None = None, *, commit_is_torn: bool = False) -> None:
-        """Lay the card down; the plug is pulled at the first command that fits, before its answer is through."""
+    def lay_down(
+        self,
+        pulled_at: Callable[[Exchange], bool] | None = None,
+        then: Callable[[], None] | None = None,
+        *,
+        commit_is_torn: bool = False,
+    ) -> None:
+        """Lay the card down; the plug is pulled at the first command that fits, before its answer is through, and what
+        comes ``then`` is what udev tells.
+        """
         is_pulled = False
 
         def pull(exchange: Exchange) -> None:
@@ -79,11 +87,12 @@ class Pulls:
             if pulled_at is not None and not is_pulled and pulled_at(exchange):
                 is_pulled = True
                 self.port.pull(is_told=False)
-                threading.Timer(UDEV_TAKES_S, self.port.tell_of_pull).start()
+                threading.Timer(UDEV_TAKES_S, then or self.port.tell_of_pull).start()
 
         tears = [tear_on(COMMIT_TRANSACTION, Phase.BEFORE)] if commit_is_torn else []
         card = VirtualCard.load(self.folder / "cards" / "card.json")
-        self.field = CardInField(card, VIRTUAL_READER_PORTS[0], disturbances=tears, log=pull)
+        eventually(self.port.reader)
+        self.field = CardInField(card, self.port.reader(), disturbances=tears, log=pull)
         self.field.present()
 
     def lift(self) -> None:
@@ -117,7 +126,6 @@ class Pulls:
         began_s = time.monotonic()
         self.port.plug_in()
         if with_card:  # it has lain there all the time
-            eventually(lambda: VIRTUAL_READER_PORTS[0] in _listening_ports())
             self.lay_down()
         self.till.expect("reader_is_back")
         self.took_s.append(time.monotonic() - began_s)
@@ -192,6 +200,26 @@ class Pulls:
         self.plug_in()
         self.pay()
 
+    def put_in_before_pcscd_lets_go(self) -> None:
+        """Pulled at Commit and in again while pcscd still waits for that command's answer: to pcscd it is a second
+        reader, with another number in its name.
+        """
+        self.sell()
+        plugged_s, pulled = 0.0, self.port.reader()
+
+        def put_in_again() -> None:
+            nonlocal plugged_s
+            self.port.tell_of_pull()
+            plugged_s = time.monotonic()
+            self.port.plug_in()
+
+        self.lay_down(lambda exchange: exchange.instruction == COMMIT_TRANSACTION, put_in_again)
+        self.hears("doubt", "reader_is_back")
+        self.took_s.append(time.monotonic() - plugged_s)
+        assert self.port.reader() != pulled, "pcscd had let go of it"
+        self.lift_cut_off()
+        self.pay()
+
     def shaken(self) -> None:
         """Out and in again, so quickly that the till may not have seen it; pcscd has, and the next card pays."""
         self.sell()
@@ -211,8 +239,9 @@ class Pulls:
         self.port.pull(is_told=False)
         self.is_gone()
         told.append(doctor())
+        left = self.port.reader()
         self.port.tell_of_pull()
-        eventually(lambda: VIRTUAL_READER_PORTS[0] not in _listening_ports())
+        eventually(lambda: left not in _listening_ports())
         told.append(doctor())
         self.plug_in()
         self.pay()
@@ -228,6 +257,7 @@ def moment(pulls: Pulls, number: int) -> None:
         pulls.with_a_paid_card,
         lambda: pulls.at_commit(commit_is_torn=True),
         pulls.with_the_next_card_there_already,
+        pulls.put_in_before_pcscd_lets_go,
     )
     pulls.is_hasty = number // len(kinds) % 2 == 1
     kinds[number % len(kinds)]()
@@ -250,9 +280,9 @@ def play(folder: Path, pulled: int, *, is_long: bool) -> dict[str, Any]:
     pcscd = Pcscd(folder / "pcscd.log")
     pcscd.start_without_reader()
     port.plug_in()
-    eventually(lambda: VIRTUAL_READER_PORTS[0] in _listening_ports())
+    eventually(port.reader)
     with a_stall(folder):
-        argv = panier("till", "--json", "--dir", str(folder / "till-1"), "--reader", VIRTUAL_READERS[0])
+        argv = panier("till", "--json", "--dir", str(folder / "till-1"), "--reader", READER_MODEL)
         till = TillProcess(argv, folder / "till.log")
         till.expect("ready")
         till.expect_once("reader_is_back")

@@ -53,6 +53,7 @@ class UsbPort:
 
     def __init__(self, folder: Path) -> None:
         self._sys = folder / "sys"
+        self._port_told = folder / "port"
         self._number = 0
         self._uevents = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _KOBJECT_UEVENT)
         self._give_driver(folder / "drivers")
@@ -66,6 +67,7 @@ class UsbPort:
     def plug_in(self) -> None:
         """The reader is on the bus, and whoever listens to udev hears so."""
         self._number += 1
+        self._port_told.unlink(missing_ok=True)
         device = self._sys / _DEVICE
         node = f"bus/usb/001/{self._number:03}"
         told = f"MAJOR=189\nMINOR={self._number}\nDEVNAME={node}\nDEVTYPE=usb_device\n"
@@ -74,6 +76,10 @@ class UsbPort:
         (self._sys / _PLUG).with_name(_INTERFACE).symlink_to(SYS / _DEVICE / _INTERFACE)
         (self._sys / _PLUG).symlink_to(SYS / _DEVICE)
         self._tell("add")
+
+    def reader(self) -> int | None:
+        """TCP port of the reader that was plugged in last; ``None`` until pcscd has opened it."""
+        return int(self._port_told.read_text()) if self._port_told.exists() else None
 
     def pull(self, *, is_told: bool = True) -> None:
         """From here on the driver reaches no reader.
@@ -95,7 +101,8 @@ class UsbPort:
         bundle = drivers / "unpluggable.bundle" / "Contents"
         (bundle / "Linux").mkdir(parents=True)
         (bundle / "Info.plist").write_text(_INFO.format(vendor=VENDOR, product=PRODUCT, reader=READER_MODEL))
-        paths = (f'-DPLUG="{SYS / _PLUG}"', f'-DVIRTUAL_DRIVER="{VIRTUAL_DRIVER}"')
+        named = {"PLUG": SYS / _PLUG, "PORT_TOLD": self._port_told.absolute(), "VIRTUAL_DRIVER": VIRTUAL_DRIVER}
+        paths = [f'-D{name}="{path}"' for name, path in named.items()]
         source = Path(__file__).with_name("unpluggable.c")
         built = bundle / "Linux" / "unpluggable.so"
         argv = ("gcc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{HEADERS}", *paths)

@@ -13,7 +13,7 @@ import pytest
 from bench.market import READER, WoundClock
 from emulator.field import FieldGone
 from emulator.hostile import Silent
-from terminal.events import Inward, ReaderCame
+from terminal.events import CardPresented, CardRemoved, Inward, ReaderCame
 from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.key_store import KeyStore
 from terminal.ports import Deadline
@@ -51,6 +51,8 @@ class OneReader(Stand):
     def _posted(self, event: Inward) -> None:
         if isinstance(event, ReaderCame):
             self.is_back.set()
+        if isinstance(event, CardPresented | CardRemoved):
+            self.seller.posted.append(event)
 
 
 @pytest.fixture

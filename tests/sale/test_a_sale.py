@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.market import AID, NOON, RULES, HeldCard, Seller, disk, entitle, issue_card
+from bench.market import AID, NOON, READER, RULES, HeldCard, Seller, disk, entitle, issue_card
 from domain.money import Cents
 from domain.reason import Reason
 from domain.rule_set import Case, Payer, WhoPays
@@ -19,6 +19,7 @@ from emulator.state_file import MemoryStore
 from emulator.tear import Fault, Moment, Phase, empty, one_byte, oversized, tear_on, truncated, wrong_mac
 from sync.record import Alarm, Outcome, Pay, RecordType, Seen, open_record
 from terminal import events as say
+from terminal.errors import ReaderLost, ReaderStuck
 from tests.journal.faulty_vfs import FaultyDisk
 
 COMMIT, DEBIT, WRITE_RECORD = 0xC7, 0xDC, 0x8B
@@ -476,6 +477,35 @@ def test_a_reader_unplugged_while_another_serves_is_not_worth_a_word(stall: Sell
     (away,) = stall.tell(say.ReaderWent("two"))
     assert away == say.ReaderAway(is_stuck=False)
     assert stall.tell(say.ReaderWent("two", is_stuck=True)) == (say.ReaderAway(is_stuck=True),)
+
+
+def test_a_tap_that_loses_its_reader_while_another_serves_leaves_the_sale_to_that_one(
+    stall: Seller, card: HeldCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unplugged(apdu: bytes) -> bytes:
+        raise ReaderLost("unplugged")
+
+    stall.tell(say.ReaderCame("other"))
+    stall.tell(say.ReaderCame(READER))
+    stall.sell(("bread", 300))
+    with monkeypatch.context() as pulled:
+        pulled.setattr(stall.field, "exchange", unplugged)
+        assert stall.tap(card) == (say.ReaderAway(is_stuck=False), say.ReaderIsBack())
+        assert stall.tell(say.ReaderWent("other")) == (say.ReaderAway(is_stuck=False),)
+        assert stall.tap(card) == (say.ReaderAway(is_stuck=False),)
+    assert kinds(stall.tap(card)) == [say.Paid]
+
+
+def test_a_reader_that_hangs_in_a_tap_is_told_to_be_replugged_also_while_another_serves(
+    stall: Seller, card: HeldCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hangs(apdu: bytes) -> bytes:
+        raise ReaderStuck("no answer in time")
+
+    stall.tell(say.ReaderCame("other"))
+    stall.sell(("bread", 300))
+    monkeypatch.setattr(stall.field, "exchange", hangs)
+    assert stall.tap(card) == (say.ReaderAway(is_stuck=True),)
 
 
 def test_a_false_card_that_is_only_looked_at_does_not_shut_the_true_one_out(stall: Seller, card: HeldCard) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from terminal.errors import ReaderLost, ReaderStuck
-from terminal.events import Inward, ReaderCame, ReaderWent
+from terminal.events import Inward, ReaderWent
 from terminal.nfc.lane import Lane, Lanes
 from terminal.ports import Deadline
 
@@ -26,6 +26,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.events: list[Inward] = []
+        self.answers: list[str] = []
         self.changed = threading.Condition()
 
     def post(self, event: Inward) -> None:
@@ -33,9 +34,14 @@ class Inbox:
             self.events.append(event)
             self.changed.notify_all()
 
-    def wait_for(self, event: Inward) -> None:
+    def answered(self, reader: str) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: event in self.events, 5)
+            self.answers.append(reader)
+            self.changed.notify_all()
+
+    def wait_for_answer(self, reader: str) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: reader in self.answers, 60)
 
 
 def test_a_lane_gives_results_and_faults_of_calls_in_its_own_thread() -> None:
@@ -69,9 +75,9 @@ def test_what_is_held_for_an_abandoned_lane_is_freed_when_it_comes_back() -> Non
     assert freed.wait(60)
 
 
-def test_a_stuck_reader_is_told_and_comes_back_by_itself() -> None:
+def test_a_stuck_reader_is_told_and_when_it_answers_it_is_looked_for_and_starts_afresh() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post)
+    lanes = Lanes(left_s, inbox.post, inbox.answered)
     lane = lanes.of("r")
     with pytest.raises(ReaderStuck):
         lanes.run("r", lane, release.wait, within(0.01))
@@ -79,15 +85,31 @@ def test_a_stuck_reader_is_told_and_comes_back_by_itself() -> None:
     with pytest.raises(ReaderStuck):
         lanes.of("r")
     release.set()
-    inbox.wait_for(ReaderCame("r"))
+    inbox.wait_for_answer("r")
     fresh = lanes.of("r")
     assert fresh is not lane and lanes.run("r", fresh, lambda: 7, within(5)) == 7
     lanes.close()
 
 
+def test_a_stuck_reader_is_not_said_to_be_back_because_its_call_ended_badly() -> None:
+    inbox, release = Inbox(), threading.Event()
+    lanes = Lanes(left_s, inbox.post, inbox.answered)
+
+    def unplugged() -> None:
+        release.wait(60)
+        raise ReaderLost("unplugged")
+
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lanes.of("r"), unplugged, within(0.01))
+    release.set()
+    inbox.wait_for_answer("r")
+    assert inbox.events == [ReaderWent("r", is_stuck=True)]
+    lanes.close()
+
+
 def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post)
+    lanes = Lanes(left_s, inbox.post, inbox.answered)
     lane = lanes.of("r")
 
     def waits() -> None:
@@ -106,19 +128,19 @@ def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
 
 def test_a_replugged_reader_starts_afresh_while_the_old_call_still_hangs() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post)
+    lanes = Lanes(left_s, inbox.post, inbox.answered)
     with pytest.raises(ReaderStuck):
         lanes.run("r", lanes.of("r"), release.wait, within(0.01))
     lanes.forget("r")
     assert lanes.run("r", lanes.of("r"), lambda: 7, within(5)) == 7
     release.set()
     lanes.close()
-    assert ReaderCame("r") not in inbox.events
+    assert inbox.answers == []
 
 
 def test_one_stuck_reader_does_not_hold_up_another() -> None:
     release = threading.Event()
-    lanes = Lanes(left_s, lambda _event: None)
+    lanes = Lanes(left_s, Inbox().post, Inbox().answered)
     with pytest.raises(ReaderStuck):
         lanes.run("r", lanes.of("r"), release.wait, within(0.01))
     assert lanes.run("s", lanes.of("s"), lambda: 7, within(5)) == 7
@@ -127,7 +149,7 @@ def test_one_stuck_reader_does_not_hold_up_another() -> None:
 
 
 def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
-    lanes = Lanes(left_s, lambda _event: None)
+    lanes = Lanes(left_s, Inbox().post, Inbox().answered)
     lane = lanes.of("r")
     assert lanes.run("r", lane, lambda: 7, within(5)) == 7
     lanes.forget("r")
@@ -140,7 +162,7 @@ def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
 
 def test_what_a_lane_holds_is_given_back_when_it_ends() -> None:
     freed: list[Lane] = []
-    lanes = Lanes(left_s, lambda _event: None, freed.append)
+    lanes = Lanes(left_s, Inbox().post, Inbox().answered, freed.append)
     lane = lanes.of("r")
     lanes.run("r", lane, lambda: 7, within(5))
     lanes.close()

@@ -60,6 +60,25 @@ def test_an_unplugged_reader_takes_its_card_with_it_and_insertions_go_on_countin
     ]
 
 
+def test_a_reader_in_doubt_that_is_there_all_the_same_is_told_as_back_with_its_card() -> None:
+    fields = Fields()
+    fields.update((card(1), empty(0, "s")))
+    assert fields.update((card(1), empty(0, "s")), {"r"}) == [
+        CardRemoved(at(1)),
+        ReaderCame("r"),
+        CardPresented(at(2)),
+    ]
+    assert fields.update((card(1), empty(0, "s"))) == []
+
+
+def test_a_reader_in_doubt_that_is_gone_is_told_as_gone_and_later_as_back_once() -> None:
+    fields = Fields()
+    fields.update((card(1),))
+    assert fields.update((), {"r"}) == [CardRemoved(at(1)), ReaderWent("r")]
+    assert fields.update((), {"r"}) == []
+    assert fields.update((empty(0),), {"r"}) == [ReaderCame("r")]
+
+
 def test_two_readers_do_not_disturb_each_other() -> None:
     assert told((card(1), empty(0, "s")), (card(1), card(1, "s")))[3:] == [CardPresented(at(1, "s"))]
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -411,9 +411,12 @@ class TestReaders:
         with pytest.raises(ReaderStuck):
             counter.readers.connect(presence, stall.clock.deadline(1))
         answers.set()
+        counter.inbox.take(CardRemoved)
         counter.inbox.take(ReaderCame)
+        assert counter.inbox.take(CardPresented).presence != presence  # it lies there still: a new tap
         assert len([event for event in counter.inbox.all if isinstance(event, ReaderWent)]) == 1
         counter.lift()
+        counter.inbox.take(CardRemoved)
         counter.lay(VirtualCard.load(stall.path))
         with contact_with(counter, stall) as contact:
             assert contact.authenticate(stall.ref).open(READER_ID, all_logs=False).tmc == 1
@@ -452,11 +455,11 @@ class TestReadersThatMustBeAsked:
         while True:
             presence = polled.inbox.take(CardPresented).presence
             try:
-                contact = polled.readers.connect(presence, stall.clock.deadline(2))
+                with closing(polled.readers.connect(presence, stall.clock.deadline(5))) as contact:
+                    proof = pay(contact, stall, 5)
             except (CardGone, ReaderLost):
                 continue
-            assert pay(contact, stall, 5).tmc == 1
-            contact.close()
+            assert proof.tmc == 1
             return
 
     def test_threads_end_with_the_readers(self, polled: PolledCounter) -> None:
@@ -565,11 +568,15 @@ class TestPcsc:
         both.close()
         one.close()
 
+    @pytest.mark.parametrize("is_wake_lost", [False, True])
     def test_a_reader_lost_in_a_tap_that_is_there_all_the_same_is_told_as_back_with_its_card(
-        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch, is_wake_lost: bool
     ) -> None:
+        """Also when SCardCancel came between two waits, where it does nothing."""
         from smartcard import scard
 
+        if is_wake_lost:
+            monkeypatch.setattr(scard, "SCardCancel", lambda _context: 0)
         counter = PcscCounter(stall)
         counter.lay(VirtualCard.load(stall.path))
         with contact_with(counter, stall) as contact:
@@ -579,10 +586,26 @@ class TestPcsc:
                 with pytest.raises(ReaderLost):
                     card.open(READER_ID, all_logs=False)
         counter.inbox.take(CardRemoved)
-        assert not counter.inbox.take(ReaderWent).is_stuck
         counter.inbox.take(ReaderCame)
         with contact_with(counter, stall) as contact:
             assert pay(contact, stall, 5).tmc == 1
+        counter.close()
+
+    def test_a_reader_that_goes_between_two_questions_to_pcscd_is_told_as_gone(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        def waits_in_vain(_context: Any, wait_ms: int, _asked: Any) -> tuple[int, list[Any]]:
+            time.sleep(wait_ms / 1000)
+            return 0x8010000A, []
+
+        counter = PcscCounter(stall)
+        with monkeypatch.context() as pulled:
+            pulled.setattr(scard, "SCardListReaders", lambda *_: (0, []))
+            pulled.setattr(scard, "SCardGetStatusChange", waits_in_vain)
+            counter.inbox.take(ReaderWent)
+        counter.inbox.take(ReaderCame)
         counter.close()
 
     def test_a_card_another_program_holds_is_not_met_and_is_when_it_is_free_again(
