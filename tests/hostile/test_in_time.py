@@ -1,4 +1,4 @@
-"""A card that never answers costs the till its two seconds, and not more: real lanes, a real clock, no PC/SC."""
+"""A card that never answers costs the till the time of one tap, and not more: real lanes, a real clock, no PC/SC."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from terminal.nfc.in_process import InProcessReaders
 from terminal.nfc.key_store import KeyStore
 from terminal.ports import Deadline
 from terminal.sale import Till
+from terminal.world import TAP_BUDGET_S
 from tests.hostile.catalogue import APDUS_OF_A_PAYMENT, PRICE
 from tests.hostile.stand import Stand, told
 
-TAP_BUDGET_S = 2.0
 A_BUSY_MACHINE_S = 1.0
 
 
