@@ -49,7 +49,7 @@ class InProcessReaders:
         self._clock = clock
         self._post = post
         self._profile = profile
-        self._lanes = Lanes(clock.left_s, post, self._answers) if has_lanes else None
+        self._lanes = Lanes(clock.left_s, post, self._doubt) if has_lanes else None
         self._insertions = dict.fromkeys(fields, 0)
         self._present: dict[str, Presence] = {}
         self.counters = LinkCounters()
@@ -59,7 +59,7 @@ class InProcessReaders:
         for reader in self._fields:
             self._post(ReaderCame(reader))
 
-    def _answers(self, reader: str) -> None:
+    def _doubt(self, reader: str) -> None:
         """The card that still lies there is told as a new one, as every reader does that is back."""
         is_present = reader in self._present
         if is_present:

@@ -139,24 +139,25 @@ class Lanes:
     looks at it: an abandoned call comes back just as well because the reader was unplugged.
     """
 
-    __slots__ = ("_answers", "_free", "_lanes", "_left_s", "_post")
+    __slots__ = ("_doubt", "_free", "_lanes", "_left_s", "_post")
 
     def __init__(
         self,
         left_s: Callable[[Deadline], float],
         post: Callable[[Inward], None],
-        answers: Callable[[str], None],
+        doubt: Callable[[str], None],
         free: Callable[[Lane], None] = lambda _lane: None,
     ) -> None:
-        """Both are called in a lane's thread when it ends.
+        """Both are called in a lane's thread.
 
         Args:
-            answers: the call of an abandoned lane has come back, well or badly: look whether its reader is there.
-            free: give back what is held for the lane.
+            doubt: the till was told that this reader is lost or stuck, and it may be there all the same, or again:
+                a call has lost it, or the call of an abandoned lane came back, well or badly. Look.
+            free: the lane ends: give back what is held for it.
         """
         self._left_s = left_s
         self._post = post
-        self._answers = answers
+        self._doubt = doubt
         self._free = free
         self._lanes: dict[str, Lane] = {}
 
@@ -172,8 +173,17 @@ class Lanes:
 
     def run(self, reader: str, lane: Lane, call: Callable[[], Result], deadline: Deadline) -> Result:
         """``lane.run``, telling the till when the lane is lost by it."""
+
+        def watched() -> Result:
+            try:
+                return call()
+            except ReaderLost:
+                if self._lanes.get(reader) is lane:
+                    self._doubt(reader)
+                raise
+
         try:
-            return lane.run(call, deadline)
+            return lane.run(watched, deadline)
         except ReaderStuck:
             if lane.is_news() and self._lanes.get(reader) is lane:
                 self._post(ReaderWent(reader, is_stuck=True))
@@ -200,4 +210,4 @@ class Lanes:
         self._free(lane)
         if lane.is_abandoned and self._lanes.get(reader) is lane:
             del self._lanes[reader]
-            self._answers(reader)
+            self._doubt(reader)

@@ -115,7 +115,7 @@ class PcscReaders:
             raise CardGone("the card has left")
         lane = self._lanes.of(presence.reader)
         card = self._io(presence.reader, lane)
-        field = _PcscField(self._lanes, lane, card, self._doubt)
+        field = _PcscField(self._lanes, lane, card)
         field.connect(deadline)
         return meet(Link(field, deadline, self._clock.left_s, counters=self.counters), self._keys, self._profile)
 
@@ -231,13 +231,12 @@ class _CardIo:
 class _PcscField:
     """The card a lane is connected to (``links.Field``)."""
 
-    __slots__ = ("_card", "_doubt", "_lane", "_lanes")
+    __slots__ = ("_card", "_lane", "_lanes")
 
-    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo, doubt: Callable[[str], None]) -> None:
+    def __init__(self, lanes: Lanes, lane: Lane, card: _CardIo) -> None:
         self._lanes = lanes
         self._lane = lane
         self._card = card
-        self._doubt = doubt
 
     def connect(self, deadline: Deadline) -> None:
         self._run(self._card.connect, deadline)
@@ -249,14 +248,7 @@ class _PcscField:
         self._lane.leave(lambda: self._card.disconnect(is_clean=is_clean))
 
     def _run(self, call: Callable[[], Result], deadline: Deadline) -> Result:
-        def watched() -> Result:
-            try:
-                return call()
-            except ReaderLost:  # the till hears so; if the reader is there all the same, it must hear that too
-                self._doubt(self._card.reader)
-                raise
-
-        return self._lanes.run(self._card.reader, self._lane, watched, deadline)
+        return self._lanes.run(self._card.reader, self._lane, call, deadline)
 
 
 class _StatusThread:

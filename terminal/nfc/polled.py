@@ -215,7 +215,7 @@ class _Watch:
 class _Place:
     """The open antenna of one lane and the card on it; used in the lane's thread only, but for ``is_held``."""
 
-    __slots__ = ("_antenna", "_count", "_is_lost", "_numbers", "_opens", "_reader", "_sight", "is_held")
+    __slots__ = ("_antenna", "_count", "_numbers", "_opens", "_reader", "_sight", "is_held")
 
     def __init__(self, reader: str, opens: OpenAntenna, numbers: Iterator[int]) -> None:
         self._reader = reader
@@ -224,14 +224,10 @@ class _Place:
         self._antenna: Antenna | None = None
         self._sight = NOTHING
         self._count = next(numbers)
-        self._is_lost = False
         self.is_held = False
 
     def look(self) -> FieldState:
-        """What lies there now; ReaderLost when nothing can be said or a tap has lost it. Then it is opened anew."""
-        if self._is_lost:
-            self._is_lost = False
-            raise ReaderLost("lost in the middle of a tap")
+        """What lies there now; ReaderLost when nothing can be said. Then it is opened anew."""
         if not self.is_held and not self._is_still_there():
             self._look_anew(was_gone=True)
         return FieldState(self._reader, bool(self._sight.uid), self._sight.is_crowded, self._count)
@@ -252,9 +248,6 @@ class _Place:
             return self._ask(lambda antenna: antenna.transmit(apdu))
         except CardGone:
             self._see(NOTHING)
-            raise
-        except ReaderLost:
-            self._is_lost = True  # the till has heard so; the next look tells the rest, and that it is back
             raise
 
     def let_go(self, *, is_clean: bool) -> None:

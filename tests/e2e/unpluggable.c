@@ -115,9 +115,10 @@ RESPONSECODE IFDHCloseChannel(DWORD lun)
 
 RESPONSECODE IFDHGetCapabilities(DWORD lun, DWORD tag, PDWORD length, PUCHAR value)
 {
-	if (tag == TAG_IFD_SLOTS_NUMBER && *length >= 1) { /* of the virtual driver's two slots the first */
+	/* As libccid: a reader has one slot, and several readers may be there at once, each with a number of its own. */
+	if ((tag == TAG_IFD_SLOTS_NUMBER || tag == TAG_IFD_SIMULTANEOUS_ACCESS) && *length >= 1) {
 		*length = 1;
-		*value = 1;
+		*value = tag == TAG_IFD_SLOTS_NUMBER ? 1 : VIRTUAL_SLOTS;
 		return IFD_SUCCESS;
 	}
 	return THEIR(IFDHGetCapabilities)(slot_of(lun), tag, length, value);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -26,7 +27,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.events: list[Inward] = []
-        self.answers: list[str] = []
+        self.doubts: list[str] = []
         self.changed = threading.Condition()
 
     def post(self, event: Inward) -> None:
@@ -34,14 +35,21 @@ class Inbox:
             self.events.append(event)
             self.changed.notify_all()
 
-    def answered(self, reader: str) -> None:
+    def doubt(self, reader: str) -> None:
         with self.changed:
-            self.answers.append(reader)
+            self.doubts.append(reader)
             self.changed.notify_all()
 
-    def wait_for_answer(self, reader: str) -> None:
+    def wait_for_doubt(self, reader: str) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: reader in self.answers, 60)
+            assert self.changed.wait_for(lambda: reader in self.doubts, 60)
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 60
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    return condition()
 
 
 def test_a_lane_gives_results_and_faults_of_calls_in_its_own_thread() -> None:
@@ -77,7 +85,7 @@ def test_what_is_held_for_an_abandoned_lane_is_freed_when_it_comes_back() -> Non
 
 def test_a_stuck_reader_is_told_and_when_it_answers_it_is_looked_for_and_starts_afresh() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post, inbox.answered)
+    lanes = Lanes(left_s, inbox.post, inbox.doubt)
     lane = lanes.of("r")
     with pytest.raises(ReaderStuck):
         lanes.run("r", lane, release.wait, within(0.01))
@@ -85,7 +93,7 @@ def test_a_stuck_reader_is_told_and_when_it_answers_it_is_looked_for_and_starts_
     with pytest.raises(ReaderStuck):
         lanes.of("r")
     release.set()
-    inbox.wait_for_answer("r")
+    inbox.wait_for_doubt("r")
     fresh = lanes.of("r")
     assert fresh is not lane and lanes.run("r", fresh, lambda: 7, within(5)) == 7
     lanes.close()
@@ -93,7 +101,7 @@ def test_a_stuck_reader_is_told_and_when_it_answers_it_is_looked_for_and_starts_
 
 def test_a_stuck_reader_is_not_said_to_be_back_because_its_call_ended_badly() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post, inbox.answered)
+    lanes = Lanes(left_s, inbox.post, inbox.doubt)
 
     def unplugged() -> None:
         release.wait(60)
@@ -102,14 +110,14 @@ def test_a_stuck_reader_is_not_said_to_be_back_because_its_call_ended_badly() ->
     with pytest.raises(ReaderStuck):
         lanes.run("r", lanes.of("r"), unplugged, within(0.01))
     release.set()
-    inbox.wait_for_answer("r")
+    inbox.wait_for_doubt("r")
     assert inbox.events == [ReaderWent("r", is_stuck=True)]
     lanes.close()
 
 
 def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post, inbox.answered)
+    lanes = Lanes(left_s, inbox.post, inbox.doubt)
     lane = lanes.of("r")
 
     def waits() -> None:
@@ -128,19 +136,19 @@ def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
 
 def test_a_replugged_reader_starts_afresh_while_the_old_call_still_hangs() -> None:
     inbox, release = Inbox(), threading.Event()
-    lanes = Lanes(left_s, inbox.post, inbox.answered)
+    lanes = Lanes(left_s, inbox.post, inbox.doubt)
     with pytest.raises(ReaderStuck):
         lanes.run("r", lanes.of("r"), release.wait, within(0.01))
     lanes.forget("r")
     assert lanes.run("r", lanes.of("r"), lambda: 7, within(5)) == 7
     release.set()
     lanes.close()
-    assert inbox.answers == []
+    assert inbox.doubts == []
 
 
 def test_one_stuck_reader_does_not_hold_up_another() -> None:
     release = threading.Event()
-    lanes = Lanes(left_s, Inbox().post, Inbox().answered)
+    lanes = Lanes(left_s, Inbox().post, Inbox().doubt)
     with pytest.raises(ReaderStuck):
         lanes.run("r", lanes.of("r"), release.wait, within(0.01))
     assert lanes.run("s", lanes.of("s"), lambda: 7, within(5)) == 7
@@ -148,8 +156,28 @@ def test_one_stuck_reader_does_not_hold_up_another() -> None:
     lanes.close()
 
 
+def test_a_reader_lost_by_a_call_is_put_into_doubt_but_not_one_that_was_told_to_be_gone_before() -> None:
+    inbox, release = Inbox(), threading.Event()
+    lanes = Lanes(left_s, inbox.post, inbox.doubt)
+
+    def unplugged() -> None:
+        release.wait(60)
+        raise ReaderLost("unplugged")
+
+    lane = lanes.of("r")
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lane, unplugged, within(0.01))
+    lanes.forget("r")  # its successor has the same name
+    release.set()
+    assert eventually(lambda: lane.has_ended) and inbox.doubts == []
+    with pytest.raises(ReaderLost):
+        lanes.run("r", lanes.of("r"), unplugged, within(60))
+    assert inbox.doubts == ["r"]
+    lanes.close()
+
+
 def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
-    lanes = Lanes(left_s, Inbox().post, Inbox().answered)
+    lanes = Lanes(left_s, Inbox().post, Inbox().doubt)
     lane = lanes.of("r")
     assert lanes.run("r", lane, lambda: 7, within(5)) == 7
     lanes.forget("r")
@@ -162,7 +190,7 @@ def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
 
 def test_what_a_lane_holds_is_given_back_when_it_ends() -> None:
     freed: list[Lane] = []
-    lanes = Lanes(left_s, Inbox().post, Inbox().answered, freed.append)
+    lanes = Lanes(left_s, Inbox().post, Inbox().doubt, freed.append)
     lane = lanes.of("r")
     lanes.run("r", lane, lambda: 7, within(5))
     lanes.close()
