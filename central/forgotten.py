@@ -6,8 +6,9 @@ from central import voids
 from central.limits import MOST_TMC, base_at, open_window, reachable, voids_since
 from central.store import Row, Store
 from central.windows import FOREVER, displaced, may_take, span_of, standing
-from domain.identity import CardId, PurseNumber
+from domain.identity import CardId, PurseNumber, SlotFile
 from domain.purse import Entitlement, Slot
+from sync.card_format import unverified_entitlement
 
 
 def is_remembered(store: Store, card: CardId, content: bytes) -> bool:
@@ -68,6 +69,20 @@ def found_on_card(store: Store, word: Entitlement, data: bytes, terminal: bytes,
             slot.file,
             span_of(slot)[0],
         )
+
+
+def highest_found(store: Store, card: CardId, file: SlotFile) -> int:
+    """The highest limit of a file in entitlements this centre forgot and the card has shown, in cents; 0 if none."""
+    rows = store.all("SELECT data FROM entitlement_found WHERE card = ?", card)
+    return max(
+        (
+            int(slot.limit)
+            for row in rows
+            for slot in unverified_entitlement(bytes(row["data"])).slots
+            if slot.file == file
+        ),
+        default=0,
+    )
 
 
 def forgotten_cents(store: Store, card: CardId, purse: PurseNumber) -> int:

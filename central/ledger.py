@@ -37,7 +37,7 @@ from central.transactions import (
     step_aside,
 )
 from domain.card_log import LogType
-from domain.identity import CardId
+from domain.identity import CardId, SlotFile
 from domain.purse import Entitlement
 from sync.batch import Disposition
 from sync.card_format import LOG_RECORD_SIZE_B, SLIP_SIZE_B, decode_log_record, decode_reader_id, read_slip
@@ -127,6 +127,7 @@ def _post_transaction(
     undone = _undone(store, chip, facts, envelope, station, tmc) if facts.is_void else None
     expected = transaction_mac_value(chip.tmac_key, tmc, chip.uid, tmi)
     entitlement = _entitlement_in_force(keys, chip, facts)
+    _take_words(store, keys, chip, facts, _place(envelope))
     clocks = datetime.fromtimestamp(envelope.t_lo, UTC), datetime.fromtimestamp(envelope.t_late, UTC)
     made = Made(
         place=_place(envelope),
@@ -142,10 +143,11 @@ def _post_transaction(
         excess={} if entitlement is None else excess_of(store, chip, entitlement, facts, tmc, *clocks),
     )
     if not chip.has_proof and undone is None and made.state != "false":
-        why = unproven.fault(store, chip.card, decode_log_record(facts.own_log), made.excess, _zone(store, keys))
+        told = decode_log_record(facts.own_log)
+        found = {part.file: forgotten.highest_found(store, chip.card, part.file) for part in told.debits}
+        why = unproven.fault(store, chip.card, told, made.excess, found, _zone(store, keys))
         if why:
             return quarantined(why)
-    _take_words(store, keys, chip, facts, made.place)
     if made.state == "proven":
         forget(store, beside(chip.card, tmc))
     put_event(store, chip, made, facts)
@@ -356,6 +358,7 @@ def _put_counters(store: Store, envelope: Envelope, card: CardId, tmc: int, pair
 def _most_spent(store: Store, card: CardId, file: int) -> int:
     """The highest counter of a file that grants, voids and signed slips can explain, in cents."""
     granted = store.number("SELECT max(spent_limit) FROM slot_window WHERE card = ? AND file = ?", card, file)
+    found = forgotten.highest_found(store, card, SlotFile(file))
     told = store.all(
         """SELECT event.tmc AS tmc, given_back.amount AS amount FROM given_back JOIN event USING (terminal, epoch, seq)
         WHERE card = ? AND file = ? AND state NOT IN ('false', 'cancelled')""",
@@ -366,7 +369,7 @@ def _most_spent(store: Store, card: CardId, file: int) -> int:
     for row in store.all("SELECT slip FROM slip_seen WHERE card = ? AND is_verified = 1", card):
         slip = read_slip(bytes(row["slip"]))
         back[slip.tmc] = sum(int(part.amount) for part in slip.amounts if part.file == file)
-    return granted + sum(back.values())
+    return max(granted, found) + sum(back.values())
 
 
 def _see(store: Store, envelope: Envelope, card: CardId, tmc: int, tmv: bytes) -> None:

@@ -28,9 +28,11 @@ from sync.tmac import TransactionInput, previous_reader_id
 TABLES: Final = ("event", "movement", "counter", "void_made", "given_back", "log_seen")
 """What is kept of a transaction, by its place."""
 BORNE_OUT: Final = """(event.has_proof = 1 OR EXISTS (SELECT 1 FROM log_seen AS witness WHERE witness.card = event.card
-    AND witness.tmc = event.tmc AND witness.log = event.own_log AND witness.terminal <> event.terminal))"""
-"""Of a card that gives no proof, a transaction counts as more than a terminal's word once another terminal has read its
-log record."""
+    AND witness.tmc = event.tmc AND witness.log = event.own_log AND witness.terminal <> event.terminal
+    AND NOT EXISTS (SELECT 1 FROM terminal AS ours JOIN terminal AS theirs USING (merchant)
+        WHERE ours.terminal = event.terminal AND theirs.terminal = witness.terminal)))"""
+"""Of a card that gives no proof, a transaction counts as more than a terminal's word once one of another merchant has
+read its log record."""
 NO_EPOCH: Final = 0
 """Epochs of terminals begin at 1: under this one stands what a card proves beside the journal it names."""
 PAYMENT: Final = "payment"

@@ -49,16 +49,24 @@ def spent_before(store: Store, card: CardId, tmc: int) -> dict[SlotFile, int]:
     return {SlotFile(row["file"]): row["cents"] for row in rows}
 
 
-def fault(store: Store, card: CardId, told: LogRecord, excess: Mapping[SlotFile, int], zone: ZoneInfo) -> str:
+def fault(
+    store: Store,
+    card: CardId,
+    told: LogRecord,
+    excess: Mapping[SlotFile, int],
+    found: Mapping[SlotFile, int],
+    zone: ZoneInfo,
+) -> str:
     """Why a payment of a card without proof is not posted, or nothing at all.
 
     Args:
         told: the payment's log record.
         excess: cents by file above the entitlement it was made under.
+        found: cents by file, the highest limit this centre forgot and cards have shown.
         zone: whose days count.
     """
     if excess or any(
-        _taken(store, card, part.file, told.tmc) + int(part.amount) > _most(store, card, part.file)
+        _taken(store, card, part.file, told.tmc) + int(part.amount) > _most(store, card, part.file, found[part.file])
         for part in told.debits
     ):
         return ABOVE_LIMIT
@@ -77,7 +85,7 @@ def _taken(store: Store, card: CardId, file: SlotFile, tmc: int) -> int:
     )
 
 
-def _most(store: Store, card: CardId, file: SlotFile) -> int:
+def _most(store: Store, card: CardId, file: SlotFile, found: int) -> int:
     """The highest limit ever signed for a slot, and the voids not in it yet, in cents."""
     signed = store.number("SELECT max(limit_signed) FROM slot_window WHERE card = ? AND file = ?", card, file)
     beyond = store.number(
@@ -88,7 +96,7 @@ def _most(store: Store, card: CardId, file: SlotFile) -> int:
         file,
         card,
     )
-    return signed + beyond
+    return max(signed, found) + beyond
 
 
 def _paid_on_the_day(store: Store, card: CardId, told: LogRecord, zone: ZoneInfo) -> int:

@@ -29,3 +29,8 @@ def anne(office: Office) -> kit.Held:
 @pytest.fixture
 def stall(office: Office, anne: kit.Held) -> kit.Stall:
     return kit.new_stall(office)
+
+
+@pytest.fixture
+def restore(tmp_path: Path, office: Office, clock: kit.WoundClock) -> kit.Backup:
+    return kit.Backup(office, tmp_path / "backup", clock)

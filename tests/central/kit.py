@@ -6,6 +6,7 @@ What a card truly spent is known here, so the ledger can be held against it.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -400,6 +401,26 @@ class Stall:
             for uid, data in delta.entries:
                 word = decode_entitlement(data, uid, self.enrolled.centre_keys.entitlements.get)
                 self.entitlements[word.entitlement.card] = word
+
+
+class Backup:
+    """A centre's folder, copied once and put back in place of what it has become."""
+
+    def __init__(self, office: Office, kept: Path, clock: WoundClock) -> None:
+        self._office = office
+        self._kept = kept
+        self._clock = clock
+
+    def backup(self) -> None:
+        self._office.store.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copytree(self._office.directory, self._kept)
+
+    def __call__(self) -> Office:
+        """The centre as it was when the backup was taken."""
+        self._office.close()
+        shutil.rmtree(self._office.directory)
+        shutil.copytree(self._kept, self._office.directory)
+        return Office(self._office.directory, self._clock)
 
 
 def new_stall(office: Office, name: str = "Ferme du Moulin", device_key: PrivateKey | None = None) -> Stall:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from tests.central.kit import (
     FEBRUARY,
     FOOD,
     MORNING,
+    Backup,
     Held,
     Stall,
     WoundClock,
@@ -43,35 +42,14 @@ def bruno(office: Office) -> Held:
     return new_card(office, 2, granted=0)
 
 
-@pytest.fixture
-def restore(tmp_path: Path, office: Office, clock: WoundClock) -> Callable[[], Office]:
-    """Puts back the centre as it was when first asked, and opens it."""
-    kept = tmp_path / "backup"
-
-    def again() -> Office:
-        office.close()
-        shutil.rmtree(office.directory)
-        shutil.copytree(kept, office.directory)
-        return Office(office.directory, clock)
-
-    def backup() -> None:
-        office.store.all("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copytree(office.directory, kept)
-
-    again.backup = backup  # type: ignore[attr-defined]
-    return again
-
-
 def word(office: Office, stall: Stall, held: Held) -> Entitlement:
     stall.entitlements.clear()
     stall.download(office)
     return stall.entitlements[held.card].entitlement
 
 
-def test_a_grant_it_forgot_comes_back_with_the_card(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
-) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+def test_a_grant_it_forgot_comes_back_with_the_card(office: Office, anne: Held, stall: Stall, restore: Backup) -> None:
+    restore.backup()
     office.grant(anne.card, FOOD, Cents(1_000), *DECEMBER)
     stall.download(office)
     stall.pay(anne, 4_700)
@@ -87,10 +65,24 @@ def test_a_grant_it_forgot_comes_back_with_the_card(
     assert word(restored, stall, anne).number == (2, 2)
 
 
-def test_a_window_it_forgot_comes_back_too(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+def test_counters_another_stall_reads_under_a_forgotten_limit_are_believed(
+    office: Office, anne: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    other = new_stall(office, "Le Fournil")
+    restore.backup()
+    office.grant(anne.card, FOOD, Cents(1_000), *DECEMBER)
+    stall.download(office)
+    stall.pay(anne, 4_700)
+    other.see(anne)
+    other.refuse(anne)
+    restored = restore()
+    restored.raise_epoch()
+    assert stall.send(restored).dispositions == ()
+    assert other.send(restored).dispositions == ()
+
+
+def test_a_window_it_forgot_comes_back_too(office: Office, anne: Held, stall: Stall, restore: Backup) -> None:
+    restore.backup()
     office.grant(anne.card, FOOD, Cents(2_000), *JANUARY)
     stall.download(office)
     stall.pay(anne, 100)
@@ -103,10 +95,10 @@ def test_a_window_it_forgot_comes_back_too(
 
 
 def test_what_a_forgotten_void_gave_back_is_given_back_once(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, anne: Held, stall: Stall, restore: Backup
 ) -> None:
     other = new_stall(office, "Le Fournil")
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     stall.download(office)
     stall.pay(anne, 1_000)
     stall.void(anne, stall.paid[0])
@@ -125,9 +117,9 @@ def test_what_a_forgotten_void_gave_back_is_given_back_once(
 
 
 def test_lists_and_stations_get_numbers_never_given_before(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, anne: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     given = new_stall(office, "Le Fournil").station
     for _ in range(3):
         office.report_lost(anne.card)
@@ -154,11 +146,9 @@ def whys(office: Office) -> list[str]:
     return [notice["why"] for notice in figures(office)["notices"]]
 
 
-def test_a_forgotten_window_binds_no_other_purse(
-    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
-) -> None:
+def test_a_forgotten_window_binds_no_other_purse(office: Office, bruno: Held, stall: Stall, restore: Backup) -> None:
     """Files are given out in the order of grants: typed again in another order, another purse has the file."""
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, PurseNumber(9), Cents(30_000), *DECEMBER)
     office.grant(bruno.card, PurseNumber(11), Cents(500), *DECEMBER)
     stall.download(office)
@@ -180,9 +170,9 @@ def test_a_forgotten_window_binds_no_other_purse(
 
 
 def test_what_was_spent_in_a_window_without_place_was_granted_and_burdens_no_later_month(
-    office: Office, bruno: Held, stall: Stall, clock: WoundClock, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, clock: WoundClock, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, PurseNumber(9), Cents(30_000), *DECEMBER)
     stall.download(office)
     first, second = stall.pay(bruno, 20_000, 2), stall.pay(bruno, 1_000, 2)
@@ -202,10 +192,10 @@ def test_what_was_spent_in_a_window_without_place_was_granted_and_burdens_no_lat
 
 
 def test_a_payment_in_a_window_that_crosses_one_granted_since_stands_and_is_paid(
-    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, restore: Backup
 ) -> None:
     """The grant was typed again after the restore, for what is left of the month."""
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, FOOD, Cents(4_000), *DECEMBER)
     stall.download(office)
     stall.pay(bruno, 1_000)
@@ -224,9 +214,9 @@ def test_a_payment_in_a_window_that_crosses_one_granted_since_stands_and_is_paid
 
 
 def test_a_window_that_ends_on_another_day_is_another_window(
-    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, FOOD, Cents(9_000), DECEMBER[0], DECEMBER[1] + timedelta(days=1))
     stall.download(office)
     stall.pay(bruno, 100)
@@ -239,9 +229,9 @@ def test_a_window_that_ends_on_another_day_is_another_window(
 
 
 def test_a_month_that_stands_in_another_file_by_now_is_not_there_twice(
-    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, FOOD, Cents(100), DECEMBER[0], in_days(2))
     office.grant(bruno.card, FOOD, Cents(4_000), *DECEMBER)
     stall.download(office)
@@ -256,9 +246,9 @@ def test_a_month_that_stands_in_another_file_by_now_is_not_there_twice(
 
 
 def test_a_forgotten_month_finds_its_place_before_one_granted_since(
-    office: Office, bruno: Held, stall: Stall, clock: WoundClock, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, clock: WoundClock, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, FOOD, Cents(4_000), *DECEMBER)
     stall.download(office)
     stall.pay(bruno, 3_000)
@@ -279,9 +269,9 @@ def test_a_forgotten_month_finds_its_place_before_one_granted_since(
 
 
 def test_what_a_card_shows_beyond_the_known_grants_of_a_purse_may_have_been_bonus(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, anne: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(anne.card, FOOD, Cents(1_000), *DECEMBER)
     office.grant(anne.card, FOOD, Cents(2_000), *JANUARY)
     office.grant(anne.card, PurseNumber(9), Cents(300), *DECEMBER)
@@ -299,9 +289,9 @@ def test_what_a_card_shows_beyond_the_known_grants_of_a_purse_may_have_been_bonu
 
 
 def test_a_forgotten_window_without_place_may_have_been_bonus_too(
-    office: Office, bruno: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, bruno: Held, stall: Stall, restore: Backup
 ) -> None:
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(bruno.card, PurseNumber(9), Cents(30_000), *DECEMBER)
     office.grant(bruno.card, PurseNumber(11), Cents(500), *DECEMBER)
     stall.download(office)
@@ -316,9 +306,9 @@ def test_a_forgotten_window_without_place_may_have_been_bonus_too(
     assert forgotten_cents(restored.store, bruno.card, PurseNumber(9)) == 1_000
 
 
-def test_a_household_never_gets_the_number_of_a_forgotten_one(office: Office, restore: Callable[[], Office]) -> None:
+def test_a_household_never_gets_the_number_of_a_forgotten_one(office: Office, restore: Backup) -> None:
     """Its number stands on paper at the programme."""
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     with office.store.writing():
         forgotten = households.take_in(office.store, Size(1, 0), MORNING.date(), office.now())
     restored = restore()
@@ -336,10 +326,10 @@ def test_the_command_line_raises_the_epoch(office: Office, anne: Held) -> None:
 
 
 def test_two_entitlements_of_one_number_raise_an_alarm_and_the_smaller_counts(
-    office: Office, anne: Held, stall: Stall, restore: Callable[[], Office]
+    office: Office, anne: Held, stall: Stall, restore: Backup
 ) -> None:
     """Somebody went on without raising the epoch."""
-    restore.backup()  # type: ignore[attr-defined]
+    restore.backup()
     office.grant(anne.card, FOOD, Cents(100), *DECEMBER)
     stall.download(office)
     stall.pay(anne, 10)

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from central.limits import mark
 from central.office import Office
+from domain.money import Cents
 from sync.batch import Disposition
+from sync.crypto import new_private_key
 from sync.ntag_format import NTAG_AID
 from tests.central.chip import Chip
-from tests.central.kit import Held, Stall, account, figures, new_stall
+from tests.central.kit import DECEMBER, FOOD, Backup, Held, Stall, account, enrol, figures, in_days, new_stall
 
 NO_PROOF = bytes(8)
 
@@ -77,3 +80,39 @@ def test_a_torn_payment_that_never_was_is_ruled_out_by_the_next(office: Office, 
     for sender in (stall, other):
         sender.send(office)
     assert (account(office, bruno).spent, account(office, bruno).doubted) == (50, 0)
+
+
+def test_only_the_till_of_another_merchant_bears_out_a_payment(office: Office, stall: Stall, bruno: Held) -> None:
+    """Two tills of one merchant may have invented it together."""
+    merchant = office.store.number("SELECT merchant FROM terminal WHERE terminal = ?", stall.terminal)
+    second, other = enrol(office, merchant, new_private_key()), new_stall(office, "Le Fournil")
+    stall.download(office)
+    stall.pay(bruno, 700, PROOF=0)
+    stall.send(office)
+    assert mark(office.store, bruno.card) == 0
+    second.see(bruno)
+    second.send(office)
+    assert mark(office.store, bruno.card) == 0
+    other.see(bruno)
+    other.send(office)
+    assert mark(office.store, bruno.card) == 1
+
+
+def test_a_payment_under_a_limit_that_a_restored_centre_forgot_is_posted(
+    office: Office, stall: Stall, bruno: Held, restore: Backup
+) -> None:
+    stall.download(office)
+    stall.pay(bruno, 2_000, PROOF=0)
+    stall.send(office)
+    other = new_stall(office, "Le Fournil")
+    other.see(bruno)
+    other.send(office)
+    restore.backup()
+    office.grant(bruno.card, FOOD, Cents(1_000), *DECEMBER)
+    stall.download(office)
+    stall.at = in_days(1)
+    stall.pay(bruno, 2_500, PROOF=0)
+    restored = restore()
+    restored.raise_epoch()
+    assert stall.send(restored).dispositions == ()
+    assert account(restored, bruno).spent == 4_500
