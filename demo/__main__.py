@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 from central.office import make_centre
@@ -22,7 +21,7 @@ from demo import namespace
 from demo.hands import VIRTUAL_READERS, VpcdHand
 from demo.judge import judge
 from demo.morning import Stage, panier, played
-from demo.rules import write_rules
+from demo.rules import today, write_rules
 from demo.served import served_centre
 from demo.till_process import Disappointed
 from domain.identity import CardId
@@ -73,7 +72,7 @@ def _options() -> argparse.Namespace:
 @contextlib.contextmanager
 def _centre(folder: Path) -> Iterator[str]:
     """A centre in ``folder``, serving until the end; its address for the browser."""
-    make_centre(folder / "centre", write_rules(folder / "rules.toml", date.today()))
+    make_centre(folder / "centre", write_rules(folder / "rules.toml", today()))
     log = folder / "centre.log"
     with contextlib.ExitStack() as until_the_end:
         try:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from central.office import Office
 from demo.cut_line import CutLine
 from demo.hands import COMMIT_ANSWER_LOST, COMMIT_TRANSACTION, PULLED_BEFORE_COMMIT, Hand, Mishap
+from demo.rules import today
 from demo.till_process import Disappointed, Event, TillProcess
 from domain.identity import CardId, PurseNumber
 from domain.money import Cents
@@ -137,19 +138,18 @@ def _allot(stage: Stage, name: str) -> None:
     where = ("--dir", str(stage.folder / "centre"))
     _run(panier("central", "household", "add", *where, "--adults", "1", "--children", "1"))
     _run(panier("central", "household", "card", *where, "1", card_code(stage.cards[name])))
-    _run(panier("central", "allot", *where, "--month", f"{date.today():%Y-%m}"))
+    _run(panier("central", "allot", *where, "--month", f"{today():%Y-%m}"))
     stage.say("un foyer d'un adulte et d'un enfant reçoit ce que les règles lui donnent : 60,00 €")
 
 
 def _grant_bonus(stage: Stage) -> None:
     """What the tills have shown, from what they sent."""
-    argv = panier("central", "bonus", "--dir", str(stage.folder / "centre"), "--month", f"{date.today():%Y-%m}")
+    argv = panier("central", "bonus", "--dir", str(stage.folder / "centre"), "--month", f"{today():%Y-%m}")
     stage.say(f"le centre : « {_run(argv).strip()} »")
 
 
 def _grant(office: Office, card: CardId, cents: int) -> None:
-    today = date.today()
-    first = today.replace(day=1)
+    first = office.today().replace(day=1)
     after = (first + timedelta(days=32)).replace(day=1)
     office.grant(card, PurseNumber(1), Cents(cents), office.day_start(first), office.day_start(after))
 

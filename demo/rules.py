@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from domain.allotment import month_of
 
 GERS: Final = Path(__file__).parents[1] / "domain" / "rule-sets" / "gers.toml"
+
+
+def today() -> date:
+    """The day it is where the Gers' rules are in force, on whatever clock this machine runs."""
+    return datetime.now(ZoneInfo("Europe/Paris")).date()
 
 
 def write_rules(path: Path, today: date) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
@@ -82,7 +82,7 @@ def prepare_stall(folder: Path, issue: Callable[[Path], CardId]) -> None:
     (folder / "cards").mkdir()
     office = Office(folder / "centre")
     try:
-        first = date.today().replace(day=1)
+        first = office.today().replace(day=1)
         window = office.day_start(first), office.day_start((first + timedelta(days=32)).replace(day=1))
         for letter, _label, uid, cents, is_hot in CARDS:
             path = folder / "cards" / f"{letter}.json"

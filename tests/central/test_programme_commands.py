@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,7 +16,7 @@ from panier.commands.central import central
 from sync.issuing import card_code
 
 RULE_FILE = Path(__file__).parent / "several-purses.toml"
-TODAY = datetime.now(UTC).date()
+TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
 THIS_MONTH = f"{TODAY:%Y-%m}"
 NEXT_MONTH = f"{(TODAY.replace(day=1) + timedelta(days=32)):%Y-%m}"
 YESTERDAY = TODAY - timedelta(days=1)
@@ -122,7 +123,7 @@ def test_a_card_changes_hands(desk: Path) -> None:
     said(desk, "household", "card", "1", mine)
     assert "celle du foyer 1" in refused(desk, "household", "card", "2", mine)
     said(desk, "household", "take-back", "1", mine)
-    tomorrow = f"{date.today() + timedelta(days=1):%Y-%m-%d}"
+    tomorrow = f"{TODAY + timedelta(days=1):%Y-%m-%d}"
     said(desk, "household", "card", "2", mine, "--from", tomorrow)
 
 

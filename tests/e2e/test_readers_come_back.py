@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def a_stall(folder: Path) -> Iterator[None]:
 def grant_and_code(folder: Path, card: CardId) -> str:
     office = Office(folder / "centre")
     try:
-        first = date.today().replace(day=1)
+        first = office.today().replace(day=1)
         after = (first + timedelta(days=32)).replace(day=1)
         office.grant(card, PurseNumber(1), Cents(8_000), office.day_start(first), office.day_start(after))
         merchant = office.put_merchant("Ferme du Moulin", ("referenced",), "vegetables")

@@ -9,7 +9,6 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 from central.office import Office, make_centre
@@ -115,7 +114,7 @@ def build(folder: Path, spares: int, granted: int = 15_000) -> tuple[Market, dic
 
 
 def _grant(office: Office, card: CardId, cents: int) -> None:
-    first = date.today().replace(day=1)
+    first = office.today().replace(day=1)
     start = office.day_start(first)
     office.grant(card, PurseNumber(1), Cents(cents), start, start.replace(year=start.year + 1))
 
