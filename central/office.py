@@ -16,7 +16,7 @@ from central.kept_lists import LISTS_ID
 from central.keys import CARD_KEY_NUMBERS, CentralKeys, load_keys, make_keys
 from central.merchants import PointOfSale
 from central.rebuild import Budget
-from central.rule_file import RuleFile, read_rule_file
+from central.rule_file import RuleFile
 from central.store import Row, Store
 from central.upgrade import conclude_again, upgrade
 from domain.card_log import LogRecord
@@ -67,13 +67,13 @@ def now_utc() -> datetime:
 def make_centre(directory: Path, rule_file: Path, at: datetime | None = None, keys: CentralKeys | None = None) -> None:
     """Make a new centre in an empty folder: keys (throw-away ones unless some are there), tables, first lists."""
     directory.mkdir(parents=True, exist_ok=True)
-    read_rule_file(rule_file)  # before anything is made
+    first_rules = rule_versions.first_text(rule_file)  # before anything is made
     if not (directory / "keys").exists():
         make_keys(directory / "keys", at or now_utc())
     Store(directory / "centre.db").create()
     office = Office(directory, keys=keys)
     with office.store.writing():
-        rule_versions.begin(office.store, office.keys, rule_file, at or now_utc())
+        rule_versions.begin(office.store, office.keys, first_rules, at or now_utc())
         office.sign_hot_list(at or now_utc())
     office.close()
 

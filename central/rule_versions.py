@@ -5,6 +5,7 @@ What terminals get leaves out what only the centre reads: allotments, the file's
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,8 @@ from zoneinfo import ZoneInfo
 from central import kept_lists
 from central.kept_lists import LISTS_ID
 from central.keys import CentralKeys
-from central.rule_file import Former, RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
+from central.rule_file import Former, Mistake, RuleFile, RuleMistake, mistakes_of_change, rule_file_of, text_of
+from central.rule_file.examples import mistakes_of_examples
 from central.store import Store
 from domain.identity import PurseNumber
 from domain.rule_set import RuleSet
@@ -60,13 +62,18 @@ def as_written(store: Store) -> RuleFile | None:
     return None if row is None else rule_file_of(row["text"])
 
 
-def begin(store: Store, keys: CentralKeys, path: Path, at: datetime) -> RuleSet:
-    """Take in the first rules of a centre; inside a transaction. RuleMistake."""
+def first_text(path: Path) -> str:
+    """The rule file a centre may begin with. RuleMistake."""
     text = text_of(path)
+    _refuse(mistakes_of_examples(rule_file_of(text).rules))
+    return text
+
+
+def begin(store: Store, keys: CentralKeys, text: str, at: datetime) -> None:
+    """Take in the first rules of a centre, from ``first_text``; inside a transaction."""
     rules = rule_file_of(text).rules
     sign(store, keys, rules, at)
     store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
-    return rules
 
 
 def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date) -> RuleSet:
@@ -84,12 +91,18 @@ def take(store: Store, keys: CentralKeys, path: Path, at: datetime, today: date)
         is_forgotten = of_version(store, keys, rules.version) is None and is_named_unknown(store, rules.version)
         before = _before(store, keys, today)
         wrong = mistakes_of_change(before, rules, today, _in_use(store, at), is_forgotten=is_forgotten)
-        if wrong:
-            raise RuleMistake(wrong)
+        _refuse([*wrong, *([] if is_forgotten else mistakes_of_examples(rules))])
         sign(store, keys, rules, at)
+    elif kept != text:
+        _refuse(mistakes_of_examples(rules))
     if kept != text:
         store.put("rule_text", version=rules.version, text=text, taken_at=int(at.timestamp()))
     return rules
+
+
+def _refuse(wrong: Collection[Mistake]) -> None:
+    if wrong:
+        raise RuleMistake(wrong)
 
 
 def is_named_unknown(store: Store, version: int) -> bool:

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from central.rule_file.mistakes import Mistake
 from domain.basket import Basket, Line
 from domain.card_log import LogRecord, LogType
 from domain.decision import CardFacts, StallFacts, decide
 from domain.identity import LAST_SLOT, CardId, SlotFile, Station
-from domain.money import ZERO, Cents, total
+from domain.money import ZERO, Cents, in_euros, total
 from domain.purse import Counters, Entitlement, Slot
 from domain.rule_set import Certificate, Example, Merchant, Purse, RuleSet, Unspent, Window
 
@@ -36,6 +37,26 @@ class ExampleRun:
         """Whether it is what the example says."""
         said = {code: amount for code, amount in self.example.paid.items() if amount}
         return self.paid == said and self.bonus == self.example.bonus
+
+
+def outcome_as_french(paid: Mapping[str, Cents], bonus: Cents, rules: RuleSet) -> str:
+    """« « Alimentation » paie 12,50 €, bonus 6,25 € »."""
+    sums = [f"« {purse.name} » paie {in_euros(paid[purse.code])}" for purse in rules.purses if paid.get(purse.code)]
+    earned = [f"bonus {in_euros(bonus)}"] if bonus else []
+    return ", ".join([*(sums or ["la carte ne paie rien"]), *earned])
+
+
+def mistakes_of_examples(rules: RuleSet) -> list[Mistake]:
+    """The examples that do not come out as they say."""
+    return [
+        Mistake(
+            f"exemple « {run.example.says} »",
+            f"il dit : {outcome_as_french(run.example.paid, run.example.bonus, rules)} ; ces règles donnent : "
+            f"{outcome_as_french(run.paid, run.bonus, rules)}. Corrigez l'exemple, ou les règles.",
+        )
+        for run in run_examples(rules)
+        if not run.is_as_said
+    ]
 
 
 def run_examples(rules: RuleSet) -> tuple[ExampleRun, ...]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
 from central.rule_file import Mistake, RuleFile, RuleMistake, open_rule_file
-from central.rule_file.examples import ExampleRun, run_examples
+from central.rule_file.examples import ExampleRun, outcome_as_french, run_examples
 from central.rule_file.sentences import sections
 from central.rule_file.words import typographic
-from domain.money import Cents, in_euros
+from domain.money import in_euros
 
 WIDTH: Final = 100
 """Columns of a printed page."""
@@ -102,18 +102,9 @@ def _example_as_french(run: ExampleRun, found: RuleFile) -> Iterator[str]:
     example = run.example
     yield from _set(f"{example.says}.", "  ✓ " if run.is_as_said else "  ✗ ")
     rest = f" ; à régler autrement : {in_euros(run.rest)}" if run.rest else ""
-    yield from _set(f"→ {_outcome(run.paid, run.bonus, found)}{rest}.", "    ")
+    yield from _set(f"→ {outcome_as_french(run.paid, run.bonus, found.rules)}{rest}.", "    ")
     if not run.is_as_said:
-        yield from _set(f"L'exemple dit : {_outcome(example.paid, example.bonus, found)}.", "    ")
-
-
-def _outcome(paid: Mapping[str, Cents], bonus: Cents, found: RuleFile) -> str:
-    """« « Alimentation » paie 12,50 €, bonus 6,25 € »."""
-    sums = [
-        f"« {purse.name} » paie {in_euros(paid[purse.code])}" for purse in found.rules.purses if paid.get(purse.code)
-    ]
-    earned = [f"bonus {in_euros(bonus)}"] if bonus else []
-    return ", ".join([*(sums or ["la carte ne paie rien"]), *earned])
+        yield from _set(f"L'exemple dit : {outcome_as_french(example.paid, example.bonus, found.rules)}.", "    ")
 
 
 def _as_plain(found: RuleFile, runs: Sequence[ExampleRun], fingerprint: str) -> dict[str, object]:

@@ -22,7 +22,9 @@ from sync.crypto import new_private_key
 from sync.record import RecordType
 from tests.central.kit import RULE_FILE, Held, Stall, WoundClock, enrol, new_card, new_office, new_stall
 
-TEXT = RULE_FILE.read_text()
+WHOLE = RULE_FILE.read_text()
+TEXT, _, _ = WHOLE.partition("[[example]]")
+"""Without the examples, which other rules would contradict."""
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
 
 
@@ -47,6 +49,32 @@ def changed(folder: Path, *pairs: tuple[str, str], version: int = 2) -> Path:
     path = folder / f"rules-{version}.toml"
     path.write_text(text)
     return path
+
+
+def test_rules_whose_own_examples_do_not_come_out_are_refused_with_both_sums(office: Office, tmp_path: Path) -> None:
+    whole = WHOLE.replace("version   = 1", "version   = 2")
+    path = tmp_path / "rules.toml"
+    path.write_text(whole.replace('"6.25"', '"6.50"'))
+    (said,) = refused(office, path)
+    assert said == (
+        "exemple « 12,50 € de légumes chez un producteur, carte à 40 € » : "
+        "il dit : « Alimentation » paie 12,50\u202f€, bonus 6,50\u202f€ ; "
+        "ces règles donnent : « Alimentation » paie 12,50\u202f€, bonus 6,25\u202f€. "
+        "Corrigez l'exemple, ou les règles."
+    )
+    path.write_text(WHOLE.replace('"6.25"', '"6.50"'))  # also in a new text of the rules in force
+    assert len(refused(office, path)) == 1
+    path.write_text(whole)
+    assert office.take_rules(path).version == 2
+
+
+def test_a_centre_does_not_begin_with_examples_that_do_not_come_out(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(WHOLE.replace('"6.25"', '"6.50"'))
+    with pytest.raises(RuleMistake, match="ces règles donnent"):
+        make_centre(tmp_path / "other", path)
+    path.write_text(WHOLE)
+    make_centre(tmp_path / "other", path)
 
 
 def refused(office: Office, path: Path) -> list[str]:
@@ -101,11 +129,11 @@ def test_other_comments_and_examples_of_the_version_in_force_are_taken_and_every
     office: Office, tmp_path: Path
 ) -> None:
     path = tmp_path / "again.toml"
-    path.write_text(TEXT.replace("# jamais réattribué", "# jamais donné").replace("En juin il", "En été il"))
+    path.write_text(WHOLE.replace("# jamais réattribué", "# jamais donné").replace("En juin il", "En été il"))
     for _ in range(2):
         assert office.take_rules(path).version == 1
     kept = [row["text"] for row in office.store.all("SELECT text FROM rule_text ORDER BY rowid")]
-    assert kept == [TEXT, path.read_text()]
+    assert kept == [WHOLE, path.read_text()]
     assert any(example.says.startswith("En été") for example in office.rules_as_written().rules.examples)
 
 
