@@ -81,7 +81,9 @@ class ReaderCame:
 
 @dataclass(frozen=True, slots=True)
 class ReaderWent:
-    """A reader cannot be used any more; ``is_stuck`` when it hangs and must be replugged."""
+    """A reader cannot be used any more, or none was there to begin with; ``is_stuck`` when it hangs and must be
+    replugged.
+    """
 
     reader: str
     is_stuck: bool = False

@@ -70,6 +70,7 @@ class Till:
         self._standing: Standing = Idle()
         self._lying: Presence | None = None
         self._usable: set[str] = set()
+        self._stuck: set[str] = set()
 
     @property
     def standing(self) -> Standing:
@@ -122,16 +123,27 @@ class Till:
                 return self._update_needed()
             case say.ReaderCame():
                 self._usable.add(event.reader)
+                self._stuck.discard(event.reader)
                 return (say.ReaderIsBack(),)
             case say.ReaderWent():
                 return self._reader_went(event)
 
     def _reader_went(self, event: say.ReaderWent) -> Outwards:
-        """Nothing is said of a reader unplugged while another one serves."""
-        self._usable.discard(event.reader)
+        """Nothing is said of a reader unplugged while another one serves, but that a stuck one need not be any more."""
+        was_stuck = event.reader in self._stuck
+        self._lose(event.reader, is_stuck=event.is_stuck)
         if self._lying is not None and self._lying.reader == event.reader:
             self._lying = None
-        return () if self._usable and not event.is_stuck else (say.ReaderAway(event.is_stuck),)
+        if event.is_stuck or not self._usable:
+            return (say.ReaderAway(event.is_stuck),)
+        return (say.ReaderIsBack(),) if was_stuck and not self._stuck else ()
+
+    def _lose(self, reader: str, *, is_stuck: bool) -> None:
+        self._usable.discard(reader)
+        if is_stuck:
+            self._stuck.add(reader)
+        else:
+            self._stuck.discard(reader)
 
     # --- what the cashier asks ---------------------------------------------------------------------------------------
 
@@ -221,7 +233,7 @@ class Till:
         faults = [word for word in said if isinstance(word, say.ReaderAway)]
         if not faults:
             return said
-        self._usable.discard(reader)
+        self._lose(reader, is_stuck=faults[-1].is_stuck)
         return (*said, say.ReaderIsBack()) if self._usable and not faults[-1].is_stuck else said
 
     def _meet(self, presence: Presence) -> Outwards:

@@ -151,7 +151,7 @@ class _Run:
         self._posted = posted
         self._labels = labels
         self._as_json = as_json
-        self._has_reader = False
+        self._readers: set[str] = set()
 
     def one(self, wait_s: float) -> None:
         """One card. Raises: ClickException when it is not finished; PanierError when none came."""
@@ -192,16 +192,20 @@ class _Run:
             if isinstance(event, CardPresented):
                 return event
             self._heed(event)
-        if self._has_reader:
+        if self._readers:
             raise PanierError("Aucune carte sur le lecteur : posez une carte vierge et recommencez.")
         raise PanierError("Aucun lecteur branché, ou aucun de ce nom : branchez-le et recommencez.")
 
     def _heed(self, event: Inward) -> None:
-        self._has_reader = self._has_reader or isinstance(event, ReaderCame)
-        if isinstance(event, CardsClash):
-            click.echo("Plusieurs cartes sur le lecteur : n'en laissez qu'une.", err=True)
-        elif isinstance(event, ReaderWent):
-            click.echo("Lecteur débranché : rebranchez-le.", err=True)
+        match event:
+            case ReaderCame(reader):
+                self._readers.add(reader)
+            case CardsClash():
+                click.echo("Plusieurs cartes sur le lecteur : n'en laissez qu'une.", err=True)
+            case ReaderWent(reader, is_stuck):
+                self._readers.discard(reader)
+                if not is_stuck:  # the card's own sentence has told of that
+                    click.echo("Lecteur débranché : branchez-le.", err=True)
 
 
 def _as_object(issued: Issued) -> dict[str, str]:

@@ -7,16 +7,20 @@ thread, at most until its deadline, then abandons the lane; whatever comes back 
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from sync.errors import PanierError
 from terminal.errors import ReaderLost, ReaderStuck
 from terminal.events import Inward, ReaderWent
 from terminal.ports import Deadline
 
 Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 
 class _Job:
@@ -98,8 +102,17 @@ class Lane:
 
     def leave(self, call: Callable[[], object]) -> None:
         """Have ``call`` made after those before it and wait for nothing; not made when the lane takes no more."""
+
+        def quietly() -> None:
+            try:
+                call()
+            except PanierError:
+                pass  # nobody waits for it
+            except Exception as fault:
+                _log.warning("%s: left behind with %s", self._name, type(fault).__name__)
+
         with contextlib.suppress(ReaderStuck, ReaderLost):
-            self._put(_Job(call))
+            self._put(_Job(quietly))
 
     def end(self, budget_s: float = 1.0) -> None:
         """Let the thread end after the calls already given; waits ``budget_s`` at most."""
@@ -139,7 +152,7 @@ class Lanes:
     looks at it: an abandoned call comes back just as well because the reader was unplugged.
     """
 
-    __slots__ = ("_doubt", "_free", "_lanes", "_left_s", "_post")
+    __slots__ = ("_doubt", "_free", "_lanes", "_left_s", "_lock", "_post")
 
     def __init__(
         self,
@@ -160,6 +173,7 @@ class Lanes:
         self._doubt = doubt
         self._free = free
         self._lanes: dict[str, Lane] = {}
+        self._lock = threading.Lock()  # "stuck" is posted before its end is looked into, or not at all
 
     def of(self, reader: str) -> Lane:
         """The lane to use now; ReaderStuck when the one there is has not come back."""
@@ -185,8 +199,9 @@ class Lanes:
         try:
             return lane.run(watched, deadline)
         except ReaderStuck:
-            if lane.is_news() and self._lanes.get(reader) is lane:
-                self._post(ReaderWent(reader, is_stuck=True))
+            with self._lock:
+                if lane.is_news() and self._lanes.get(reader) is lane:
+                    self._post(ReaderWent(reader, is_stuck=True))
             raise
 
     def forget(self, reader: str) -> None:
@@ -207,7 +222,13 @@ class Lanes:
         return lane
 
     def _ended(self, reader: str, lane: Lane) -> None:
-        self._free(lane)
-        if lane.is_abandoned and self._lanes.get(reader) is lane:
-            del self._lanes[reader]
+        try:
+            self._free(lane)
+        except Exception as fault:
+            _log.warning("%s: not given back: %s", reader, type(fault).__name__)
+        with self._lock:
+            is_to_look = lane.is_abandoned and self._lanes.get(reader) is lane
+            if is_to_look:
+                del self._lanes[reader]
+        if is_to_look:
             self._doubt(reader)

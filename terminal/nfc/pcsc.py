@@ -30,12 +30,14 @@ _NEW_READER: Final = "\\\\?PnP?\\Notification"
 _LOOK_AGAIN_MS: Final = 1_000
 """A cancelled wait is lost when it came just before the wait began (pcsc-lite 1.9.9, SCardCancel): so late at most."""
 _SETTLES_S: Final = 0.5
-"""pcscd asks a reader every 0.4 s whether it is there; before, it goes on telling what it saw last."""
+"""pcscd asks most readers every 0.4 s whether they are there; before, it goes on telling what it saw last."""
 _RETRY_S: Final = 0.25
+_LIST_AGAIN_S: Final = 0.05
 _OK: Final = 0
 _TIMEOUT: Final = 0x8010000A
 _CANCELLED: Final = 0x80100002
 _NO_READERS: Final = 0x8010002E
+_UNKNOWN_READER: Final = 0x80100009
 _CARD_LOST: Final = frozenset({0x8010000B, 0x8010000C, 0x80100016, 0x80100066, 0x80100067, 0x80100068, 0x80100069})
 _NOT_SPOKEN: Final = frozenset({0x8010000F})
 _ANSWER_TOO_LONG: Final = frozenset({0x80100008})
@@ -81,7 +83,7 @@ class PcscReaders:
         self._post = post
         self._chosen = tuple(chosen)
         self._profile = profile
-        self._fields = Fields()
+        self._fields = Fields(", ".join(self._chosen) or "PC/SC")
         self._cards: dict[Lane, _CardIo] = {}
         self._lanes = Lanes(clock.left_s, post, self._doubt, self._free)
         self._status: _StatusThread | None = None
@@ -171,11 +173,12 @@ class _CardIo:
 
     def connect(self, share: int = scard.SCARD_SHARE_EXCLUSIVE, protocols: int = _T0_OR_T1) -> None:
         self.disconnect(is_clean=False)
-        if self._context is None or scard.SCardIsValidContext(self._context) != _OK:
-            code, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
-            _check(code)
+        if self._context is None:
+            code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+            self._check(code)
+            self._context = context
         code, card, protocol = scard.SCardConnect(self._context, self.reader, share, protocols)
-        _check(code)
+        self._check(code)
         self._card, self._protocol = card, protocol
 
     def transmit(self, apdu: bytes) -> bytes:
@@ -183,7 +186,7 @@ class _CardIo:
             raise CardGone("the card was let go")
         pci = scard.SCARD_PCI_T1 if self._protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
         code, answer = scard.SCardTransmit(self._card, pci, list(apdu))
-        _check(code)
+        self._check(code)
         return bytes(answer)
 
     def show(self, command: bytes, *, is_pseudo_apdu: bool) -> None:
@@ -214,7 +217,15 @@ class _CardIo:
             code, _answer = scard.SCardControl(self._card, scard.SCARD_CTL_CODE(number), list(command))
             if code == _OK:
                 return
-        _check(code)
+        self._check(code)
+
+    def _check(self, code: int) -> None:
+        """A context that lost its reader is given up: its connection to pcscd may be the one that is lost."""
+        if code != _OK:
+            fault = fault_of(code)
+            if isinstance(fault, ReaderLost):
+                self.release()
+            raise fault
 
     def disconnect(self, *, is_clean: bool) -> None:
         card, self._card = self._card, None
@@ -279,16 +290,20 @@ class _StatusThread:
         self._wake()
 
     def _wake(self) -> None:
+        """Nobody waits for it: pcscd may not answer."""
         context = self._context
         if context is not None:
-            scard.SCardCancel(context)
+            threading.Thread(target=scard.SCardCancel, args=(context,), name="PC/SC wake", daemon=True).start()
 
     def _work(self) -> None:
         while not self._ending.is_set():
             code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
             if code == _OK:
                 self._context = context
-                self._watch(context)
+                try:
+                    self._watch(context)
+                except Exception as fault:  # a surprise never ends the watch
+                    _log.warning("PC/SC cannot be watched: %s", type(fault).__name__)
                 self._context = None
                 scard.SCardReleaseContext(context)
             if not self._ending.is_set():
@@ -306,13 +321,16 @@ class _StatusThread:
                 names = []
             elif code != _OK:
                 return
-            wanted = [name for name in names if is_wanted(name, self._chosen)]
+            wanted = [name for name in names if name.isascii() and is_wanted(name, self._chosen)]  # pyscard's limit
             has_gone = not known.keys() <= set(wanted)
             known = {name: state for name, state in known.items() if name in wanted and name not in doubted}
             asked = [(name, known.get(name, scard.SCARD_STATE_UNAWARE)) for name in wanted]
             asked.append((_NEW_READER, len(names) << 16))
             code, seen = scard.SCardGetStatusChange(context, 0 if has_gone else _LOOK_AGAIN_MS, asked)
             if code & 0xFFFFFFFF == _CANCELLED:
+                continue
+            if code & 0xFFFFFFFF == _UNKNOWN_READER:  # it went since the list was made
+                self._ending.wait(_LIST_AGAIN_S)
                 continue
             if code == _OK:
                 # also of a reader that is gone: asked for as never seen it would be answered at once, again and again
@@ -334,11 +352,6 @@ def _field_state(reader: str, state: int) -> FieldState:
     is_mute = bool(state & scard.SCARD_STATE_MUTE)
     is_present = bool(state & scard.SCARD_STATE_PRESENT)
     return FieldState(reader, is_present and not is_mute, is_mute, state >> 16 & 0xFFFF)
-
-
-def _check(code: int) -> None:
-    if code != _OK:
-        raise fault_of(code)
 
 
 def look() -> tuple[int, dict[str, int]]:

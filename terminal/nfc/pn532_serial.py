@@ -9,6 +9,7 @@ Source: NXP UM0701-02 (PN532 user manual) rev 02: §6.2 frames, §7.2 (Diagnose,
 from __future__ import annotations
 
 import contextlib
+import termios
 import time
 from typing import Final, Protocol
 
@@ -74,7 +75,7 @@ class SerialLine:
     def __init__(self, device: str) -> None:
         try:
             self._port = serial.Serial(device, BAUD, timeout=_POLL_S, write_timeout=_WRITE_S, exclusive=True)
-        except (serial.SerialException, OSError, ValueError) as fault:
+        except (serial.SerialException, OSError, ValueError, termios.error) as fault:
             raise ReaderLost(f"the serial line {device} cannot be opened") from fault
 
     def read(self, budget_s: float) -> bytes:

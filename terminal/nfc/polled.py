@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ LOOK_BUDGET_S: Final = 3.0
 _OK: Final = b"\x90\x00"
 
 Told = TypeVar("Told")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ class _Watch:
     """The thread that has one reader looked at, and what was seen last."""
 
     def __init__(self, reader: str, look: Callable[[], FieldState | None], post: Callable[[Inward], None]) -> None:
-        self.fields = Fields()
+        self.fields = Fields(reader)
         self._reader = reader
         self._look = look
         self._post = post
@@ -192,8 +195,15 @@ class _Watch:
         self._is_doubted = True
 
     def _work(self) -> None:
+        is_odd = False
         while not self._ending.is_set():
-            for event in self._news():
+            try:
+                news, is_odd = self._news(), False
+            except Exception as fault:  # a driver's surprise never ends the watch
+                if not is_odd:
+                    _log.warning("%s cannot be looked at: %s", self._reader, type(fault).__name__)
+                news, is_odd = self.fields.update(()), True
+            for event in news:
                 self._post(event)
             self._ending.wait(LOOK_EVERY_S)
 

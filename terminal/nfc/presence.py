@@ -44,9 +44,12 @@ def is_wanted(reader: str, chosen: Sequence[str]) -> bool:
 class Fields:
     """The fields of all readers and the card in each. One thread updates it, others may ask what is there now."""
 
-    __slots__ = ("_insertions", "_present", "_states")
+    __slots__ = ("_has_looked", "_insertions", "_present", "_states", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str = "") -> None:
+        """``wanted``: what the reader is called while none was seen yet."""
+        self._wanted = wanted
+        self._has_looked = False
         self._states: dict[str, FieldState] = {}
         self._present: dict[str, Presence] = {}
         self._insertions: dict[str, int] = {}
@@ -67,6 +70,9 @@ class Fields:
         """
         now = {state.reader: state for state in states}
         told: list[Inward] = []
+        if not self._has_looked and not now:
+            told.append(ReaderWent(self._wanted))
+        self._has_looked = True
         for reader in [reader for reader in self._states if reader not in now]:
             del self._states[reader]
             told += [*self._left(reader), ReaderWent(reader)]
@@ -89,7 +95,7 @@ class Fields:
             told += self._left(now.reader)
         if now.is_present and (is_another or not lay_there):
             told.append(CardPresented(self._came(now.reader)))
-        if now.is_mute and (before is None or is_another or not before.is_mute):
+        if now.is_mute and (before is None or is_another):  # without a count it is a card that failed to be reset
             told.append(CardsClash(now.reader))
         return told
 

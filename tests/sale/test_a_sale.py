@@ -479,6 +479,17 @@ def test_a_reader_unplugged_while_another_serves_is_not_worth_a_word(stall: Sell
     assert stall.tell(say.ReaderWent("two", is_stuck=True)) == (say.ReaderAway(is_stuck=True),)
 
 
+def test_a_stuck_reader_that_is_unplugged_as_told_is_forgotten_while_another_serves(stall: Seller) -> None:
+    stall.tell(say.ReaderCame("one"))
+    stall.tell(say.ReaderCame("two"))
+    stall.tell(say.ReaderCame("three"))
+    for reader in ("one", "two"):
+        assert stall.tell(say.ReaderWent(reader, is_stuck=True)) == (say.ReaderAway(is_stuck=True),)
+    assert stall.tell(say.ReaderWent("one")) == ()
+    assert stall.tell(say.ReaderWent("two")) == (say.ReaderIsBack(),)
+    assert stall.tell(say.ReaderWent("three")) == (say.ReaderAway(is_stuck=False),)
+
+
 def test_a_tap_that_loses_its_reader_while_another_serves_leaves_the_sale_to_that_one(
     stall: Seller, card: HeldCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,52 @@ def test_a_stuck_reader_is_not_said_to_be_back_because_its_call_ended_badly() ->
     lanes.close()
 
 
+def test_a_stuck_reader_is_never_told_after_it_was_looked_for() -> None:
+    order: list[str] = []
+    release, looked = threading.Event(), threading.Event()
+
+    def post(event: Inward) -> None:
+        release.set()
+        looked.wait(0.2)  # time enough for the call to come back and the reader to be looked for
+        order.append("stuck")
+
+    def doubt(_reader: str) -> None:
+        order.append("look")
+        looked.set()
+
+    lanes = Lanes(left_s, post, doubt)
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lanes.of("r"), release.wait, within(0.01))
+    assert looked.wait(60)
+    assert order == ["stuck", "look"]
+    lanes.close()
+
+
+def test_a_lane_whose_card_cannot_be_given_back_is_looked_for_all_the_same() -> None:
+    inbox, release = Inbox(), threading.Event()
+
+    def free(_lane: Lane) -> None:
+        raise SystemError("a library of C")
+
+    lanes = Lanes(left_s, inbox.post, inbox.doubt, free)
+    with pytest.raises(ReaderStuck):
+        lanes.run("r", lanes.of("r"), release.wait, within(0.01))
+    release.set()
+    inbox.wait_for_doubt("r")
+    lanes.close()
+
+
+def test_what_is_left_to_a_lane_never_ends_it() -> None:
+    lane = Lane("r", left_s)
+
+    def bug() -> None:
+        raise SystemError("a library of C")
+
+    lane.leave(bug)
+    assert lane.run(lambda: 7, within(60)) == 7
+    lane.end()
+
+
 def test_a_reader_stuck_for_two_who_wait_is_told_once() -> None:
     inbox, release = Inbox(), threading.Event()
     lanes = Lanes(left_s, inbox.post, inbox.doubt)

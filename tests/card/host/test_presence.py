@@ -88,7 +88,18 @@ def test_something_that_does_not_answer_is_told_once_as_more_than_one_card() -> 
 
 
 def test_a_second_card_laid_on_the_first_ends_its_presence() -> None:
-    assert told(card(1), mute(1))[1:] == [CardPresented(at(1)), CardRemoved(at(1)), CardsClash("r")]
+    assert told(card(1), mute(2))[1:] == [CardPresented(at(1)), CardRemoved(at(1)), CardsClash("r")]
+
+
+def test_a_card_that_went_mute_without_coming_or_going_could_not_be_reset_and_is_no_second_one() -> None:
+    assert told(card(1), mute(1))[1:] == [CardPresented(at(1)), CardRemoved(at(1))]
+
+
+def test_no_reader_at_the_first_look_is_told_once() -> None:
+    fields = Fields("ACR1252")
+    assert fields.update(()) == [ReaderWent("ACR1252")]
+    assert fields.update(()) == []
+    assert fields.update((empty(0),)) == [ReaderCame("r")]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ The PC/SC half runs inside private namespaces, in a pytest of its own that the l
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import socket
 import sys
 import threading
@@ -591,6 +593,91 @@ class TestPcsc:
             assert pay(contact, stall, 5).tmc == 1
         counter.close()
 
+    def test_a_lane_whose_connection_to_pcscd_is_dead_gets_another(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        connects, dead = scard.SCardConnect, set()
+
+        def connect(context: Any, *rest: Any) -> Any:
+            if not dead:
+                dead.add(context)
+            return [0x8010001D, 0, 0] if context in dead else connects(context, *rest)
+
+        monkeypatch.setattr(scard, "SCardConnect", connect)
+        counter = PcscCounter(stall)
+        counter.lay(VirtualCard.load(stall.path))
+        presence = counter.inbox.take(CardPresented).presence
+        with pytest.raises(ReaderLost):
+            counter.readers.connect(presence, stall.clock.deadline(BUDGET_S))
+        counter.inbox.take(ReaderCame)
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 1
+        counter.close()
+
+    def test_a_lane_that_finds_no_pcscd_finds_it_later(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        counter = PcscCounter(stall)
+        counter.lay(VirtualCard.load(stall.path))
+        presence = counter.inbox.take(CardPresented).presence
+        with monkeypatch.context() as away:
+            away.setattr(scard, "SCardEstablishContext", lambda _scope: [0x8010001D, 0])
+            with pytest.raises(ReaderLost):
+                counter.readers.connect(presence, stall.clock.deadline(BUDGET_S))
+        counter.inbox.take(ReaderCame)
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 1
+        counter.close()
+
+    def test_another_reader_that_goes_in_the_middle_of_a_question_takes_this_one_not_away(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        counter, asks, times = PcscCounter(stall), scard.SCardGetStatusChange, []
+
+        def unknown(*asked: Any) -> Any:
+            times.append(1)
+            return [0x80100009, []] if len(times) == 1 else asks(*asked)
+
+        monkeypatch.setattr(scard, "SCardGetStatusChange", unknown)
+        counter.lay(VirtualCard.load(stall.path))
+        with contact_with(counter, stall) as contact:
+            assert pay(contact, stall, 5).tmc == 1
+        assert times and not [event for event in counter.inbox.all if isinstance(event, ReaderWent)]
+        counter.close()
+
+    def test_a_surprise_of_the_library_does_not_end_the_watch(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
+        def surprise(*_asked: Any) -> Any:
+            raise SystemError("a library of C")
+
+        counter = PcscCounter(stall)
+        with monkeypatch.context() as odd:
+            odd.setattr(scard, "SCardGetStatusChange", surprise)
+            counter.inbox.take(ReaderWent)
+        counter.inbox.take(ReaderCame)
+        counter.close()
+
+    def test_the_till_can_be_closed_while_pcscd_hangs(self, stall: Stall, pcscd: PrivatePcscd) -> None:
+        counter = PcscCounter(stall)
+        assert pcscd.pid is not None
+        os.kill(pcscd.pid, signal.SIGSTOP)
+        try:
+            closing_it = threading.Thread(target=counter.readers.close, daemon=True)
+            closing_it.start()
+            closing_it.join(BUDGET_S)
+            assert not closing_it.is_alive()
+        finally:
+            os.kill(pcscd.pid, signal.SIGCONT)
+
     def test_a_reader_that_goes_between_two_questions_to_pcscd_is_told_as_gone(
         self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -692,7 +779,7 @@ def test_the_same_contract_holds_through_pcscd(tmp_path: Path) -> None:
         pytest.skip(can.reason)
     report = tmp_path / "report.xml"
     here = Path(__file__)
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", str(here)]
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--maxfail=2", f"--junitxml={report}", str(here)]
     assert enter([*argv, f"--rootdir={here.parents[3]}", f"--basetemp={tmp_path / 'inside'}"]) == 0
     said = report.read_text()
     assert 'failures="0"' in said and said.count("[pcsc]") >= 7

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import pty
+import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
+import serial
 
 from emulator.card import VirtualCard
 from emulator.field import Exchange
 from emulator.tear import Moment, Phase, Tear
 from terminal.errors import CardGone, CardMisbehaves, NotOurCard, ReaderLost
-from terminal.events import CardPresented, CardRemoved, CardsClash, Inward, ReaderCame
+from terminal.events import CardPresented, CardRemoved, CardsClash, Inward, ReaderCame, ReaderWent
 from terminal.nfc.key_store import KeyStore
 from terminal.nfc.pn532_serial import Pn532, SerialLine, sight_of
 from terminal.nfc.polled import LOOK_EVERY_S, NOTHING, PolledReaders, Sight
@@ -202,6 +205,41 @@ def readers(chip: Pn532Chip, stall: Stall, told: list[Inward]) -> Iterator[Polle
     wait_for(told, ReaderCame("r"))
     yield made
     made.close()
+
+
+def test_a_plug_that_bounces_while_the_line_is_opened_is_a_lost_reader(
+    chip: Pn532Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial.Serial, "_reset_input_buffer", _raises(termios.error(5, "Input/output error")))
+    with pytest.raises(ReaderLost):
+        SerialLine(str(chip.device))
+
+
+def test_a_surprise_while_a_reader_is_opened_does_not_end_its_watch(
+    chip: Pn532Chip, stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surprises = [RuntimeError("a library has faults of its own")]
+    told: SimpleQueue[Inward] = SimpleQueue()
+
+    def opens() -> Pn532:
+        with monkeypatch.context() as bounced:
+            if surprises:
+                fault = surprises.pop(0)
+                bounced.setattr(serial.Serial, "_reset_input_buffer", _raises(fault))
+            return Pn532(SerialLine(str(chip.device)))
+
+    readers = PolledReaders({"r": opens}, KeyStore(stall.keys), stall.clock, told.put)
+    readers.start()
+    assert told.get(timeout=60) == ReaderWent("r")
+    assert told.get(timeout=60) == ReaderCame("r")
+    readers.close()
+
+
+def _raises(fault: Exception) -> Callable[..., None]:
+    def raises(*_any: object) -> None:
+        raise fault
+
+    return raises
 
 
 def test_two_cards_are_told_as_two_and_neither_is_presented(
