@@ -22,7 +22,7 @@ from terminal.world import TAP_BUDGET_S
 from tests.hostile.catalogue import APDUS_OF_A_PAYMENT, PRICE
 from tests.hostile.stand import Stand, told
 
-A_BUSY_MACHINE_S = 1.0
+A_BUSY_MACHINE_S = 10.0
 
 
 class RunningClock(WoundClock):

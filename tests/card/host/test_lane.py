@@ -64,10 +64,8 @@ def test_a_lane_gives_results_and_faults_of_calls_in_its_own_thread() -> None:
 
 def test_a_call_that_does_not_return_in_time_is_left_behind() -> None:
     release, lane = threading.Event(), Lane("r", left_s)
-    began = time.monotonic()
     with pytest.raises(ReaderStuck):
         lane.run(release.wait, within(0.05))
-    assert time.monotonic() - began < 2
     with pytest.raises(ReaderStuck):
         lane.run(lambda: pytest.fail("made on an abandoned lane"), within(5))
     release.set()
@@ -227,10 +225,8 @@ def test_a_reader_unplugged_in_the_middle_of_a_tap_is_told_at_once() -> None:
     lane = lanes.of("r")
     assert lanes.run("r", lane, lambda: 7, within(5)) == 7
     lanes.forget("r")
-    began = time.monotonic()
-    with pytest.raises(ReaderLost):
-        lanes.run("r", lane, lambda: 7, within(5))
-    assert time.monotonic() - began < 2
+    with pytest.raises(ReaderLost):  # and not ReaderStuck once the time is up
+        lanes.run("r", lane, lambda: 7, within(60))
     lanes.close()
 
 
