@@ -128,6 +128,12 @@ def standings(certificates: Iterable[Certificate], today: date) -> tuple[Standin
     )
 
 
+def ends_say(entry: Merchant, today: date) -> tuple[str, ...]:
+    """All there is to know of an entry and its certificates that end soon or have ended, a sentence each."""
+    says = (days_say(entry, today), *(standing.says for standing in standings(entry.certificates, today)))
+    return tuple(sentence for sentence in says if sentence)
+
+
 def days_say(entry: Merchant, today: date) -> str:
     """What an operator has to know of the days of an entry: not begun, soon over, over; empty otherwise."""
     if entry.last_day is not None and entry.last_day < today:

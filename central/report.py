@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from central import bonuses, merchants
+from central import bonuses, merchant_check, merchants
 from central.account import CardAccount
 from central.grants import Kind
 from central.office import Office
@@ -45,6 +46,7 @@ class Report:
         bonus_granted: part of what was granted.
         bonus_due: bonus that tills have shown, by all that is known here, and that is not granted yet.
         never_signed: card, purse and cents of each grant whose window was over before it was signed; part of lapsed.
+        ending: point of sale and French sentence of each entry and certificate that ends soon or has ended.
         missing: debits no record tells of, from the cards' counters, by the station that made the last of them (0: not
             known), greatest first.
         notices: what contradicts a card's own proof: station, journal number, French sentence.
@@ -72,6 +74,7 @@ class Report:
     terminals: tuple[TerminalLine, ...]
     quarantined: tuple[tuple[int, int, str], ...]
     never_signed: tuple[tuple[str, int, int], ...]
+    ending: tuple[tuple[str, str], ...]
     missing: tuple[tuple[int, int], ...]
     notices: tuple[Notice, ...]
     decided_otherwise: tuple[Notice, ...]
@@ -125,10 +128,16 @@ def report(office: Office) -> Report:
         never_signed=tuple(
             (row["card"].hex(), row["purse"], row["amount"]) for row in never_signed(store, office.now())
         ),
+        ending=tuple(_ending(office)),
         missing=_missing(accounts),
         notices=notices(store),
         decided_otherwise=decided_otherwise(store),
     )
+
+
+def _ending(office: Office) -> Iterator[tuple[str, str]]:
+    for entry in merchants.entries(office.store):
+        yield from ((entry.name, sentence) for sentence in merchant_check.ends_say(entry, office.today()))
 
 
 def _missing(accounts: tuple[CardAccount, ...]) -> tuple[tuple[int, int], ...]:

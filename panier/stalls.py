@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from central import merchants
-from central.merchant_check import days_say, standings
+from central.merchant_check import ends_say, standings
 from central.merchants import PointOfSale, place_of
 from central.office import Office
 from central.rule_file.words import LABELS, MERCHANTS, french_day, typographic
@@ -90,9 +90,7 @@ def shown(office: Office, entry: Merchant) -> Iterator[str]:
 
 def attention(office: Office, entry: Merchant) -> list[str]:
     """What an operator should look at today: days of the entry, certificates soon or already over."""
-    today = office.today()
-    found = [days_say(entry, today), *(standing.says for standing in standings(entry.certificates, today))]
-    return [sentence for sentence in found if sentence]
+    return list(ends_say(entry, office.today()))
 
 
 def plain(office: Office, entry: Merchant) -> dict[str, object]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
+from central import merchants
 from central.office import Office
 from central.pages import report_page
 from central.report import report
-from tests.central.kit import MORNING, Held, Stall, new_stall
+from domain.money import Cents
+from domain.rule_set import Certificate
+from tests.central.kit import DECEMBER, FOOD, MORNING, Held, Stall, WoundClock, new_stall
+from tests.central.test_keys_ceiling import put_ceiling
 
 
 def words(office: Office) -> str:
@@ -46,3 +51,22 @@ def test_voids_attested_sums_false_proofs_and_alarms_are_told(office: Office, an
     assert page.count("deuxième annulation du même paiement") == 2
     assert "la preuve n'est pas celle de la carte" in page
     assert "Les comptes tombent juste" in page
+
+
+def test_certificates_that_end_soon_are_told(office: Office, anne: Held, stall: Stall) -> None:
+    (entry,) = merchants.entries(office.store)
+    last_days = {"organic": 12, "label-rouge": 200}
+    with office.store.writing():
+        given = [Certificate(label, f"N-{label}", office.today() + timedelta(n)) for label, n in last_days.items()]
+        merchants.keep_certificates(office.store, entry.number, given)
+    page = words(office)
+    assert f"Fiches et certificats qui prennent fin Stand Ce qu'il faut savoir {entry.name} " in page
+    assert "certificat N-organic : prend fin dans 12 jours" in page
+    assert "N-label-rouge" not in page and "atteint aucune carte" not in page
+
+
+def test_grants_that_reached_no_card_are_told(office: Office, anne: Held, clock: WoundClock) -> None:
+    put_ceiling(office, 0)
+    office.grant(anne.card, FOOD, Cents(100), *DECEMBER)
+    clock.at = DECEMBER[1]
+    assert f"{anne.card.hex()} n° 1 1,00 €" in words(office)
