@@ -20,6 +20,7 @@ from domain.slip import Slip
 from sync.bundle import Kind
 from sync.card_format import read_slip
 from sync.cbor import Map, Value, take_int, take_list
+from sync.enrolment import read_certificate
 from sync.errors import FormatError, Malformed
 from sync.record import Envelope, Pay
 from sync.replay import decide_again, is_as_written, lines_of, shares_of, tells_of_proof
@@ -29,6 +30,7 @@ UNKNOWN_RULES: Final = rule_versions.NAMED_UNKNOWN
 UNKNOWN_MERCHANT: Final = "fiche n° {version} du stand inconnue ici, pas redécidé"
 OLDER: Final = "règles ou fiche plus anciennes que celles d'un paiement d'avant de cette caisse, pas redécidé"
 UNREADABLE: Final = "l'enregistrement ne dit pas comment il a été décidé, pas redécidé"
+OTHER_CAPS: Final = "des plafonds de caisse qui ne sont pas ceux de son certificat"
 OTHERWISE: Final = "décidé autrement ici : {what}"
 _PARTS: Final = {
     Pay.DEBITS: "débits",
@@ -115,9 +117,23 @@ def _finding(
         return UNREADABLE
     try:
         decision = decide_again(envelope, rules, merchant, entitlement, slips)
-        return "" if is_as_written(decision, envelope.body) else difference(decision, envelope.body)
+        if not is_as_written(decision, envelope.body):
+            return difference(decision, envelope.body)
+        return "" if _has_its_caps(store, keys, envelope) else OTHER_CAPS
     except Exception:  # a record that cannot be decided on holds up neither itself nor those behind it
         return UNREADABLE
+
+
+def _has_its_caps(store: Store, keys: CentralKeys, envelope: Envelope) -> bool:
+    """Whether the till decided under the caps of its certificate: what was left and what was taken add up to them."""
+    where = (envelope.terminal, envelope.epoch)
+    row = store.one("SELECT certificate FROM terminal WHERE terminal = ? AND epoch = ?", *where)
+    assert row is not None, "a record in a chain has its terminal"
+    certificate = read_certificate(bytes(row["certificate"]), keys.public_key("root"))
+    left, taken = take_list(envelope.body, Pay.TILL_LEFT, 2), take_list(envelope.body, Pay.TILL_BEFORE, 2)
+    sums = [a + b for a, b in zip(left, taken, strict=True) if isinstance(a, int) and isinstance(b, int)]
+    caps = [int(certificate.offline_cap), int(certificate.card_cap)]
+    return sums == caps and envelope.body.get(Pay.CAPS_VERSION) == certificate.caps_version
 
 
 def difference(decision: Decision, body: Map) -> str:

@@ -35,6 +35,7 @@ from sync.crypto import PrivateKey, new_private_key, sha256, sign
 from sync.enrolment import Enrolled, Request, encode_request, read_response
 from sync.issuing import TMAC_KEY, IssueOrder
 from sync.record import Envelope, Outcome, Pay, RecordType, Refuse, Resolve, Seen, record_hash, seal_record
+from terminal.ports import TerminalIdentity
 from tests.central.chip import Chip
 from tests.sync.pocket import FULL, Payment
 
@@ -435,6 +436,22 @@ def enrol(office: Office, merchant: int, key: PrivateKey, point_of_sale: int = 1
     stall = Stall(key, read_response(office.enrol(request), code, key.public_key()))
     stall.keep(stall.enrolled.download)
     return stall
+
+
+def identity_of(stall: Stall) -> TerminalIdentity:
+    """What a real till enrolled as this stall knows of itself."""
+    certificate = stall.enrolled.certificate
+    return TerminalIdentity(
+        stall.terminal,
+        certificate.epoch,
+        stall.station,
+        certificate.programme,
+        stall.enrolled.response.certificate,
+        "panier test",
+        certificate.offline_cap,
+        certificate.card_cap,
+        certificate.caps_version,
+    )
 
 
 def outcome_of(payment: Payment, chip: Chip) -> Outcome | None:

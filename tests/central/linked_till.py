@@ -20,10 +20,9 @@ from terminal.offline_queue.identity import EnrolledTerminal
 from terminal.offline_queue.journal import open_journal
 from terminal.offline_queue.lists import OfflineLists
 from terminal.offline_queue.outbox import OfflineOutbox
-from terminal.ports import TerminalIdentity
 from terminal.sale import Till
 from terminal.world import World
-from tests.central.kit import NONCE, Stall, WoundClock
+from tests.central.kit import NONCE, Stall, WoundClock, identity_of
 
 
 class LinkedTill(Seller):
@@ -31,19 +30,9 @@ class LinkedTill(Seller):
 
     def __init__(self, folder: Path, office: Office, centre_clock: WoundClock, stall: Stall) -> None:
         super().__init__(disk(folder), stall.station, [], device_key=stall.device_key)
-        certificate = stall.enrolled.certificate
         self.office, self.centre_clock, self.stall = office, centre_clock, stall
         self.centre_clock.at = self.clock.wall
-        self.identity = TerminalIdentity(
-            stall.terminal,
-            certificate.epoch,
-            stall.station,
-            certificate.programme,
-            stall.enrolled.response.certificate,
-            "panier test",
-            certificate.offline_cap,
-            certificate.card_cap,
-        )
+        self.identity = identity_of(stall)
 
     def open(self) -> tuple[say.Outward, ...]:
         keys, signer, enrolled = (
@@ -52,7 +41,9 @@ class LinkedTill(Seller):
             self.stall.enrolled,
         )
         self.field = InProcessField()
-        self.readers = InProcessReaders({READER: self.field}, FieldGone, keys, self.clock, has_lanes=False)
+        self.readers = InProcessReaders(
+            {READER: self.field}, FieldGone, keys, self.clock, self.posted.append, has_lanes=False
+        )
         self.journal = open_journal(self.medium, self.identity, self.device_key.public_key(), signer)
         who = EnrolledTerminal(
             self.identity, enrolled.certificate, enrolled.response.root, enrolled.centre_keys, self.device_key

@@ -29,8 +29,7 @@ from sync.record import Pay, RecordType, open_record, seal_record
 from sync.signed_lists import SlipKey
 from terminal import events as say
 from terminal.fixed_lists import FixedLists
-from terminal.ports import TerminalIdentity
-from tests.central.kit import RULE_FILE, Stall, WoundClock, enrol, new_office
+from tests.central.kit import RULE_FILE, Stall, WoundClock, enrol, identity_of, new_office
 
 MARCH_FIRST, APRIL_FIRST = date(2026, 3, 1), date(2026, 4, 1)
 MARCH = (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
@@ -88,10 +87,7 @@ class Market:
         merchant = self.office.put_merchant(f"Étal {len(self.places)}", ["referenced", *groups], "vegetables")
         stall = enrol(self.office, merchant.number, new_private_key())
         till = Seller(disk(self.folder / f"till-{len(self.places)}"), stall.station, [], device_key=stall.device_key)
-        certificate = stall.enrolled.response.certificate
-        till.identity = TerminalIdentity(
-            stall.terminal, stall.enrolled.certificate.epoch, stall.station, "gers", certificate, "panier test"
-        )
+        till.identity = replace(identity_of(stall), offline_cap=None, card_cap=None)  # it hears no acknowledgements
         made = Place(stall, till)
         self.places.append(made)
         self.teach(made)

@@ -29,9 +29,8 @@ from sync.record import Envelope, Pay, RecordType, open_record, seal_record
 from sync.signed_lists import SlipKey
 from terminal import events as say
 from terminal.fixed_lists import FixedLists
-from terminal.ports import TerminalIdentity
 from tests.card.ntag.kit import issued_under
-from tests.central.kit import Stall, WoundClock, account, figures, new_office, new_stall
+from tests.central.kit import Stall, WoundClock, account, figures, identity_of, new_office, new_stall
 from tests.central.test_true_card import card, in_hand
 from tests.central.test_upgrade import with_entries_of_the_fourth_format
 
@@ -75,8 +74,7 @@ def till_of(tmp_path: Path, office: Office, card: HeldCard, stall: Stall, word: 
     enrolled = stall.enrolled
     seller = Seller(disk(tmp_path / "till"), stall.station, [card], [word], device_key=stall.device_key)
     assert enrolled.download.merchant is not None
-    epoch, certificate = enrolled.certificate.epoch, enrolled.response.certificate
-    seller.identity = TerminalIdentity(stall.terminal, epoch, stall.station, "gers", certificate, "panier test")
+    seller.identity = identity_of(stall)
     seller.lists = FixedLists(
         office.rules,
         enrolled.download.merchant,
@@ -241,6 +239,18 @@ def test_a_garbled_account_of_the_decision_is_posted_and_pointed_at(
     sent_with_a_lie(office, stall, till, body)
     assert told(office) == [redecision.UNREADABLE]
     assert account(office, in_hand(card)).spent == 700
+
+
+@pytest.mark.parametrize(
+    "lie", [{Pay.TILL_LEFT: [999_999, 99_999]}, {Pay.TILL_LEFT: [None, None]}, {Pay.CAPS_VERSION: 2}]
+)
+def test_caps_that_are_not_those_of_the_certificate_are_pointed_at(
+    office: Office, stall: Stall, till: Seller, card: HeldCard, lie: Map
+) -> None:
+    pay(till, card, ("bread", 200))
+    sent_with_a_lie(office, stall, till, lie)
+    assert told(office) == [redecision.OTHER_CAPS]
+    assert account(office, in_hand(card)).spent == 200
 
 
 def test_a_payment_under_an_older_entry_of_its_merchant_is_decided_under_that_one(
