@@ -87,7 +87,7 @@ class Market:
         merchant = self.office.put_merchant(f"Étal {len(self.places)}", ["referenced", *groups], "vegetables")
         stall = enrol(self.office, merchant.number, new_private_key())
         till = Seller(disk(self.folder / f"till-{len(self.places)}"), stall.station, [], device_key=stall.device_key)
-        till.identity = replace(identity_of(stall), offline_cap=None, card_cap=None)  # it hears no acknowledgements
+        till.identity = identity_of(stall)
         made = Place(stall, till)
         self.places.append(made)
         self.teach(made)
@@ -224,14 +224,14 @@ def test_a_late_report_brings_the_rest_of_the_bonus(market: Market, card: HeldCa
 
 
 def test_the_cap_is_the_cards_whatever_the_stalls_report(market: Market, card: HeldCard, farm: Place) -> None:
-    other = market.place("sustainable")
-    for place in (farm, other, farm):
+    stalls = farm, market.place("sustainable"), market.place("sustainable")
+    for place in stalls:
         pay(place, card, ("bread", 3_900))
         pay(place, card, ("cheese", 900))
-        for each in (farm, other):
+        for each in stalls:
             each.till.clock.wind(86_400)
     market.send_all()
-    assert sum(farm.shown.values()) + sum(other.shown.values()) == 6_000
+    assert sum(sum(place.shown.values()) for place in stalls) == 6_000
     market.clock.at = AFTER
     assert sums(market.grant()) == [(card.order.card, 6_000)]
 
