@@ -59,7 +59,7 @@ static struct {
 	DWORD lun;
 } slots[VIRTUAL_SLOTS];
 
-/* The virtual slot of a reader of pcscd's; pcscd makes and drops readers in one thread at a time. */
+/* The virtual slot of a reader of pcscd's. One may be dropped while the next is made: each touches its own slot only. */
 static DWORD slot_of(DWORD lun)
 {
 	DWORD slot = 0;
