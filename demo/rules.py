@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from central.rule_file import read_rule_file
 from domain.allotment import month_of
 
 GERS: Final = Path(__file__).parents[1] / "domain" / "rule-sets" / "gers.toml"
 
 
 def today() -> date:
-    """The day it is where the Gers' rules are in force, on whatever clock this machine runs."""
-    return datetime.now(ZoneInfo("Europe/Paris")).date()
+    """The day it is in the zone of the Gers' rules, whatever zone this machine keeps."""
+    return datetime.now(ZoneInfo(read_rule_file(GERS).timezone)).date()
 
 
 def write_rules(path: Path, today: date) -> Path:

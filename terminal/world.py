@@ -28,7 +28,7 @@ from terminal.two_clocks import TwoClocks, two_clocks
 
 TAP_BUDGET_S: Final = 1.5
 """Seconds from the card's coming to the till's answer, at most. The cashier's 2 s begin earlier, when the card is laid
-down: PC/SC looks into a field every 0.4 s, and the card must be powered. A tap needs far less: modelled 151 to 243 ms,
+down: PC/SC looks into a field every 0.4 s, and the card must be powered. A tap needs far less: modelled 150 to 250 ms,
 with a published slow reader (15.8 ms more an APDU) 0.3 to 0.5 s; the 40 APDUs a tap may send at most, some 1.3 s.
 """
 

@@ -236,6 +236,8 @@ class Desk:
                     self._show(event)
             case _:
                 self._show(event)
+                if isinstance(event, _NEEDS_A_READER) and self._reader is not None and not self._reader.is_stuck:
+                    self._show(self._reader)  # no other one serves either
 
     def _show(self, event: say.Outward) -> None:
         face = faces.face(event, self._now(), self._zone)

@@ -22,13 +22,18 @@ from terminal.world import TAP_BUDGET_S
 from tests.hostile.catalogue import APDUS_OF_A_PAYMENT, PRICE
 from tests.hostile.stand import Stand, told
 
-A_BUSY_MACHINE_S = 10.0
+A_BUSY_MACHINE_S = 1.0
 
 
 class RunningClock(WoundClock):
-    """Its deadlines are real; its wall time moves when wound."""
+    """Its deadlines are real and remembered; its wall time moves when wound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budgets_s: list[float] = []
 
     def deadline(self, budget_s: float) -> Deadline:
+        self.budgets_s.append(budget_s)
         return Deadline(time.monotonic() + budget_s)
 
     def left_s(self, deadline: Deadline) -> float:
@@ -41,7 +46,7 @@ class OneReader(Stand):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         seller, self.is_back = self.seller, threading.Event()
-        seller.clock = RunningClock()
+        self.clock = seller.clock = RunningClock()
         keys = KeyStore(seller.lists)
         self.lanes = InProcessReaders({READER: seller.field}, FieldGone, keys, seller.clock, self._posted)
         seller.readers = self.lanes
@@ -66,10 +71,12 @@ def stand(tmp_path: Path) -> Iterator[OneReader]:
 def timed_tap(stand: OneReader, card: Silent) -> list[str]:
     """Event names of one tap, in time."""
     stand.sell(PRICE)
+    stand.clock.budgets_s.clear()
     began_s = time.monotonic()
     said = stand.seller.lay_down(card)
     seconds = time.monotonic() - began_s
     print(f"{seconds:.2f} s")
+    assert stand.clock.budgets_s == [TAP_BUDGET_S], "one budget for all a tap does"
     assert seconds <= TAP_BUDGET_S + A_BUSY_MACHINE_S
     return [name for name, _ in told(said)]
 

@@ -250,6 +250,33 @@ def test_a_reader_that_went_comes_back_to_where_the_sale_was() -> None:
     )
 
 
+def test_no_card_is_asked_for_while_there_is_no_reader() -> None:
+    async def play(stall: Stall) -> None:
+        await stall.hear(say.ReaderWent("reader"))
+        assert stall.note == "Lecteur débranché"
+        await stall.press("1250\n")
+        assert stall.words.startswith("Lecteur débranché")
+        await stall.hear(say.ReaderCame("reader"))
+        assert stall.words == "12,50 € · Présentez la carte"
+
+    at_a_stall(
+        play,
+        Step(say.ReaderWent, (say.ReaderAway(False),)),
+        sold(ASKED),
+        Step(say.ReaderCame, (say.ReaderIsBack(),)),
+    )
+
+
+def test_a_card_is_asked_for_beside_a_stuck_reader_as_another_may_serve() -> None:
+    async def play(stall: Stall) -> None:
+        await stall.hear(say.ReaderWent("reader", is_stuck=True))
+        await stall.press("1250\n")
+        assert stall.words == "12,50 € · Présentez la carte"
+        assert stall.note == "Lecteur bloqué : débranchez-le et rebranchez-le"
+
+    at_a_stall(play, Step(say.ReaderWent, (say.ReaderAway(True),)), sold(ASKED))
+
+
 def test_two_cards_then_one_goes_back_to_asking() -> None:
     async def play(stall: Stall) -> None:
         await stall.press("1250\n")

@@ -261,6 +261,14 @@ def pay(contact: Any, stall: Stall, *amounts: int, before_commit: Callable[[], N
     return proof
 
 
+def pays_once_it_is_back(counter: Counter, stall: Stall) -> None:
+    """The card that still lies on a reader that was lost; then the counter is closed."""
+    counter.inbox.take(ReaderCame)
+    with contact_with(counter, stall) as contact:
+        assert pay(contact, stall, 5).tmc == 1
+    counter.close()
+
+
 class TestReaders:
     """The contract."""
 
@@ -491,6 +499,15 @@ class NothingWakes:
 class TestPcsc:
     """What only PC/SC does."""
 
+    def test_that_no_reader_of_the_name_is_there_is_told_at_once(self, stall: Stall, pcscd: PrivatePcscd) -> None:
+        from terminal.nfc.pcsc import PcscReaders
+
+        inbox = Inbox()
+        readers = PcscReaders(KeyStore(stall.keys), stall.clock, inbox.post, chosen=("ACR1252",))
+        readers.start()
+        assert inbox.take(ReaderWent) == ReaderWent("ACR1252")
+        readers.close()
+
     def test_readers_come_back_after_pcscd_was_restarted(self, stall: Stall, pcscd: PrivatePcscd) -> None:
         counter = PcscCounter(stall)
         for round_ in (1, 2):
@@ -584,10 +601,7 @@ class TestPcsc:
                 with pytest.raises(ReaderLost):
                     card.open(READER_ID, all_logs=False)
         counter.inbox.take(CardRemoved)
-        counter.inbox.take(ReaderCame)
-        with contact_with(counter, stall) as contact:
-            assert pay(contact, stall, 5).tmc == 1
-        counter.close()
+        pays_once_it_is_back(counter, stall)
 
     def test_a_lane_whose_connection_to_pcscd_is_dead_gets_another(
         self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
@@ -607,10 +621,7 @@ class TestPcsc:
         presence = counter.inbox.take(CardPresented).presence
         with pytest.raises(ReaderLost):
             counter.readers.connect(presence, stall.clock.deadline(BUDGET_S))
-        counter.inbox.take(ReaderCame)
-        with contact_with(counter, stall) as contact:
-            assert pay(contact, stall, 5).tmc == 1
-        counter.close()
+        pays_once_it_is_back(counter, stall)
 
     def test_a_lane_that_finds_no_pcscd_finds_it_later(
         self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
@@ -624,10 +635,7 @@ class TestPcsc:
             away.setattr(scard, "SCardEstablishContext", lambda _scope: [0x8010001D, 0])
             with pytest.raises(ReaderLost):
                 counter.readers.connect(presence, stall.clock.deadline(BUDGET_S))
-        counter.inbox.take(ReaderCame)
-        with contact_with(counter, stall) as contact:
-            assert pay(contact, stall, 5).tmc == 1
-        counter.close()
+        pays_once_it_is_back(counter, stall)
 
     def test_another_reader_that_goes_in_the_middle_of_a_question_takes_this_one_not_away(
         self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
