@@ -271,6 +271,8 @@ class _StatusThread:
         self._doubted: set[str] = set()
         self._ending = threading.Event()
         self._context: Any = None
+        self._waker: threading.Thread | None = None
+        self._waking = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="PC/SC status", daemon=True)
 
     def start(self) -> None:
@@ -283,6 +285,8 @@ class _StatusThread:
             self._wake()
             self._thread.join(0.05)
             budget_s -= 0.05
+        if self._waker is not None:
+            self._waker.join(max(budget_s, 0.0))
 
     def doubt(self, reader: str) -> None:
         """The till was told that the reader is lost: look, and if it is there, tell so."""
@@ -290,10 +294,14 @@ class _StatusThread:
         self._wake()
 
     def _wake(self) -> None:
-        """Nobody waits for it: pcscd may not answer."""
-        context = self._context
-        if context is not None:
-            threading.Thread(target=scard.SCardCancel, args=(context,), name="PC/SC wake", daemon=True).start()
+        """In a thread of its own, one at a time, that nobody waits for: pcscd may not answer."""
+        with self._waking:
+            context = self._context
+            if context is not None and not (self._waker is not None and self._waker.is_alive()):
+                self._waker = threading.Thread(
+                    target=scard.SCardCancel, args=(context,), name="PC/SC wake", daemon=True
+                )
+                self._waker.start()
 
     def _work(self) -> None:
         while not self._ending.is_set():

@@ -533,9 +533,21 @@ class TestPcsc:
         counter.close()
         pcscd.start()
 
-    def test_a_till_may_start_before_pcscd(self, stall: Stall, pcscd: PrivatePcscd) -> None:
+    def test_a_till_may_start_before_pcscd_and_leaves_no_thread_behind(
+        self, stall: Stall, pcscd: PrivatePcscd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from smartcard import scard
+
         from terminal.nfc.pcsc import PcscReaders
 
+        cancels = scard.SCardCancel
+
+        def slowly(context: Any) -> Any:
+            code = cancels(context)
+            time.sleep(0.3)
+            return code
+
+        monkeypatch.setattr(scard, "SCardCancel", slowly)
         pcscd.stop()
         before = set(threading.enumerate())
         inbox = Inbox()
